@@ -1,0 +1,93 @@
+/* record.h - what happened: events that are durable before they are answered, sealed for those
+ * they concern, and bound into the public log.
+ *
+ * An event has up to four parts. `open` is public: it is the log entry itself, canonical JSON with
+ * "type" and "time" added (published, recalled, lifted). The others are private: `site` is sealed
+ * under the site's key, `org` under the organisation's, `account` under the account's key of the
+ * keyring. The log entry of a private event has a fixed length and commits to each part apart, so
+ * that one part can be shown, or erased, without the others.
+ *
+ * What an event means is not known here: the table of kinds brings it. One owner process, one
+ * thread. Order: record_append() any number, record_commit(), answer; record_publish() within a
+ * second. */
+#pragma once
+#include "base/json.h"
+#include "base/sig.h"
+#include "db/db.h"
+#include "key/keyring.h"
+#include "tlog/tlog.h"
+
+struct event {
+    uint64_t index;   /* in the log; set by record_append() */
+    int64_t time;     /* set by record_append(); never falls from one event to the next */
+    const char *kind; /* a name of the table */
+    json_t *open, *site, *org, *account; /* parts, NULL where there is none or it was erased */
+    uint64_t org_id, account_id;         /* whose parts they are: the index of the event that made
+                                            them; RECORD_SELF when it is this very event */
+};
+#define RECORD_SELF UINT64_MAX
+void event_clear(struct event *ev); /* drops the parts */
+
+struct record_kind {
+    const char *name;
+    uint16_t type;  /* in the entry of a private event; never used for another meaning */
+    bool is_public; /* has an `open` part */
+    /* Enters the event into the database: called once for each event in order of index, in one
+     * transaction with its neighbours. A part that was erased is NULL. A failure stops the record:
+     * an event must be checked before it is appended. */
+    int (*fold)(struct db *db, const struct event *ev, struct err *e);
+    /* Whether folding means that keys go: adds the ids to erase. NULL for most. */
+    int (*erase)(struct db *db, const struct event *ev, struct keyring_id *ids, size_t room,
+                 size_t *n, struct err *e);
+};
+
+struct record;
+struct record_opts {
+    const struct record_kind *const *kinds; /* NULL-terminated */
+    struct keyring *ring;                   /* borrowed */
+    struct db *db;                          /* borrowed; migrated by the caller */
+    const char *origin;                     /* of the log */
+    struct sig_public log_key;
+    /* Asks the signer for a checkpoint note over `head`, given a consistency proof from what it
+     * signed last (`from`). Called by record_publish(). */
+    int (*sign)(void *ctx, const struct tlog_head *from, const struct tlog_head *head,
+                const struct tlog_hashes *proof, struct buf *note, struct err *e);
+    void *ctx;
+};
+
+/* Makes journal/, details/ and log/ of a new site (no events yet). */
+MUST_CHECK int record_create(int site, struct err *e);
+
+/* Opens, cuts a torn last frame (record_torn() tells its bytes), folds into the database and the
+ * log what a crash left undone. A bad frame before a good one is ERR_TRUST with its place: rot. */
+MUST_CHECK int record_open(int site, const struct record_opts *o, struct record **out,
+                           struct err *e);
+void record_close(struct record **r);
+uint64_t record_torn(const struct record *r);
+uint64_t record_size(const struct record *r);   /* events committed */
+struct tlog_head record_head(struct record *r); /* of the log, newest events included */
+
+/* Appends `n` events, all or none; sets index and time. Parts stay the caller's. New keys for
+ * RECORD_SELF ids are made. Nothing is durable or visible yet. */
+MUST_CHECK int record_append(struct record *r, struct event *ev, size_t n, struct err *e);
+
+/* Makes all appended events durable with one fdatasync, folds them in one transaction. After a
+ * failure nothing of them is acknowledged; the record refuses to go on until opened again. */
+MUST_CHECK int record_commit(struct record *r, struct err *e);
+
+/* Journal to tiles and details, one sync, a signed checkpoint, then the journal is cut. Nothing to
+ * do is 0. */
+MUST_CHECK int record_publish(struct record *r, struct err *e);
+
+/* Reads one event again, from journal or details, with the parts that can still be opened. */
+MUST_CHECK int record_get(struct record *r, uint64_t index, struct event *out, struct err *e);
+
+/* Folds everything into an empty database. `lost` counts parts whose key the keyring lacks though
+ * it was not erased. */
+MUST_CHECK int record_rebuild(struct record *r, struct db *fresh, uint64_t *lost, struct err *e);
+
+/* What shows one part of an event to somebody who has only the log: {index, entry, salts, part}
+ * with the hashes of the other parts; and the check of it. New reference. */
+MUST_CHECK int record_open_part(struct record *r, uint64_t index, const char *part, json_t **out,
+                                struct err *e);
+MUST_CHECK int record_check_part(const json_t *shown, struct span entry, struct err *e);

@@ -5,9 +5,10 @@
 /* A table of texts. Columns are as wide as their widest cell (wcwidth), the last is cut to the
  * terminal's width unless output is no terminal. Control characters are escaped. */
 struct table;
-struct table *table_new(const char *const *heads, size_t n); /* a head that starts with '>' aligns right */
+struct table *table_new(const char *const *heads,
+                        size_t n); /* a head that starts with '>' aligns right */
 void table_free(struct table **t);
-void table_row(struct table *t, const char *const *cells);
+void table_row(struct table *t, const char *const *cells); /* as many as heads; NULL is "" */
 void table_print(const struct table *t, FILE *out);
 
 const char *table_bytes(uint64_t n, char out[static 16]); /* "1.2 MB" */

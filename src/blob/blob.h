@@ -33,6 +33,12 @@ bool blobstore_has(const struct blobstore *s, const struct digest *d, uint64_t *
 
 /* ---- put: a private, sealed copy ---- */
 
+/* What tells one state of a file from another without reading it. Times in nanoseconds. */
+struct blob_stamp {
+    uint64_t dev, ino, size;
+    int64_t mtime, ctime;
+};
+
 /* A copy under inspection, or a published blob opened again. Zero is not closed: BLOB_NONE is. */
 struct blob {
     int fd; /* read-only; when staged, nobody holds a writable descriptor of it */
@@ -41,10 +47,9 @@ struct blob {
     struct digest chunk_root; /* goes to the target's published leaf; see blob_chunk_root() */
     struct digest *chunks;    /* SHA-256 of each chunk */
     size_t n_chunks;
-    int64_t mtime, ctime; /* of the sealed file, nanoseconds; a later write shows here */
-    uint64_t dev, ino;
-    int dir;       /* borrowed: the folder of `name` */
-    char name[40]; /* in staging, where the file system knows no nameless files */
+    struct blob_stamp stamp; /* of the sealed file: a later write shows against it */
+    int dir;                 /* borrowed: the folder of `name` */
+    char name[40];           /* in staging, where the file system knows no nameless files */
 };
 #define BLOB_NONE ((struct blob){.fd = -1, .dir = -1})
 
@@ -71,7 +76,8 @@ MUST_CHECK int blob_stage_span(struct blobstore *s, struct span bytes, struct bl
 MUST_CHECK int blob_reopen(struct blobstore *s, const struct digest *d, struct blob *out,
                            struct err *e);
 
-/* ERR_CONFLICT if the file behind b->fd was touched since it was staged or reopened. */
+/* ERR_CONFLICT if the file behind b->fd was touched since it was staged, reopened or put into the
+ * batch (entering it under its name, in blobstore_sync(), counts as touched). */
 MUST_CHECK int blob_unchanged(const struct blob *b, struct err *e);
 
 enum blob_put {
@@ -83,8 +89,7 @@ enum blob_put {
 /* Puts a staged blob into the batch. Checks first that nobody touched it since it was sealed. It is
  * visible in blobs/ after blobstore_sync(), with its .chunks; `b` stays open until blob_discard().
  * *put may be NULL. */
-MUST_CHECK int blob_publish(struct blobstore *s, const struct blob *b, enum blob_put *put,
-                            struct err *e);
+MUST_CHECK int blob_publish(struct blobstore *s, struct blob *b, enum blob_put *put, struct err *e);
 
 /* Makes the batch durable and visible: bytes to the disk, then the names, then the names to the
  * disk (two syncfs for the whole batch, none per file). Call before anything that tells of these

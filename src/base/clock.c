@@ -63,6 +63,10 @@ const char *clock_text(int64_t t, bool whole, char out[static CLOCK_TEXT])
     return out;
 }
 
+/* What clock_text() can write: the years 0 to 9999. */
+#define CLOCK_FIRST (-INT64_C(62167219200) * CLOCK_SECOND)
+#define CLOCK_LAST (INT64_C(253402300800) * CLOCK_SECOND - 1)
+
 /* Exactly `digits` decimal digits off the front; -1 if they are not there. */
 static int digits(struct span *s, size_t n)
 {
@@ -123,54 +127,57 @@ static bool parse_zone(struct span *s, int64_t *offset)
     if (sign == 0 || h < 0 || h > 23 || m < 0 || m > 59) {
         return false;
     }
-    *offset = sign * (h * CLOCK_HOUR + m * 60 * CLOCK_SECOND);
+    *offset = sign * (h * CLOCK_HOUR + m * CLOCK_MINUTE);
     return true;
 }
 
-static bool parse_time_of_day(struct span *s, struct tm *tm, int64_t *us, int64_t *offset)
+/* Microseconds from the start of the day in UTC; a leap second is the first of the next day. */
+static bool parse_time_of_day(struct span *s, int64_t *at)
 {
+    int64_t us = 0, offset = 0;
     if (!eat(s, 'T') && !eat(s, ' ')) {
         return false;
     }
-    tm->tm_hour = digits(s, 2);
+    int hour = digits(s, 2);
     if (!eat(s, ':')) {
         return false;
     }
-    tm->tm_min = digits(s, 2);
+    int minute = digits(s, 2);
+    int second = 0;
     if (eat(s, ':')) {
-        tm->tm_sec = digits(s, 2);
-        if (tm->tm_sec < 0 || !parse_fraction(s, us)) {
+        second = digits(s, 2);
+        if (second < 0 || second > 60 || !parse_fraction(s, &us)) {
             return false;
         }
     }
-    return tm->tm_hour >= 0 && tm->tm_hour <= 23 && tm->tm_min >= 0 && tm->tm_min <= 59 &&
-           tm->tm_sec <= 60 && parse_zone(s, offset);
+    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || !parse_zone(s, &offset)) {
+        return false;
+    }
+    *at = hour * CLOCK_HOUR + minute * CLOCK_MINUTE + second * CLOCK_SECOND + us - offset;
+    return true;
 }
 
 int clock_parse(struct span text, int64_t *out, struct err *e)
 {
     struct span s = text;
-    struct tm tm = {0};
-    int64_t us = 0, offset = 0;
+    int64_t at = 0;
     int year = digits(&s, 4);
     bool ok = eat(&s, '-');
     int month = digits(&s, 2);
     ok = eat(&s, '-') && ok;
-    tm.tm_mday = digits(&s, 2);
-    if (!ok || year < 0 || month < 1 || month > 12 || tm.tm_mday < 1) {
+    int day = digits(&s, 2);
+    if (!ok || year < 0 || month < 1 || month > 12 || day < 1) {
         return bad_time(text, e);
     }
-    tm.tm_year = year - 1900;
-    tm.tm_mon = month - 1;
-    if (s.len > 0 && !parse_time_of_day(&s, &tm, &us, &offset)) {
+    if (s.len > 0 && (!parse_time_of_day(&s, &at) || s.len > 0)) {
         return bad_time(text, e);
     }
-    int day = tm.tm_mday;
-    time_t t = timegm(&tm);
-    if (s.len != 0 || tm.tm_mon != month - 1 || (tm.tm_mday != day && tm.tm_sec != 0)) {
-        return bad_time(text, e); /* 30 February, or bytes left over */
+    struct tm tm = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day};
+    int64_t t = (int64_t)timegm(&tm) * CLOCK_SECOND + at;
+    if (tm.tm_mon != month - 1 || t < CLOCK_FIRST || t > CLOCK_LAST) {
+        return bad_time(text, e); /* 30 February, or an offset leads out of the years 0 to 9999 */
     }
-    *out = (int64_t)t * CLOCK_SECOND + us - offset;
+    *out = t;
     return 0;
 }
 
@@ -179,7 +186,7 @@ int clock_duration(struct span text, int64_t *out, struct err *e)
     static const struct {
         const char *unit;
         int64_t us;
-    } units[] = {{"us", 1},         {"ms", 1000},     {"s", CLOCK_SECOND}, {"m", 60 * CLOCK_SECOND},
+    } units[] = {{"us", 1},         {"ms", 1000},     {"s", CLOCK_SECOND}, {"m", CLOCK_MINUTE},
                  {"h", CLOCK_HOUR}, {"d", CLOCK_DAY}, {"w", 7 * CLOCK_DAY}};
     int64_t n = 0;
     size_t i = 0;

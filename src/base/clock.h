@@ -6,6 +6,7 @@
 #include "base/span.h"
 
 #define CLOCK_SECOND INT64_C(1000000)
+#define CLOCK_MINUTE (60 * CLOCK_SECOND)
 #define CLOCK_HOUR (3600 * CLOCK_SECOND)
 #define CLOCK_DAY (24 * CLOCK_HOUR)
 #define CLOCK_TEXT ((size_t)32)

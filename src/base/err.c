@@ -22,7 +22,7 @@ int err_at(struct err *e, int code, int sys, const char *file, int line, const c
     return code;
 }
 
-int err_wrap(struct err *e, int code, const char *fmt, ...)
+int(err_wrap)(struct err *e, int code, const char *fmt, ...)
 {
     if (e == NULL) {
         return code;

@@ -36,6 +36,16 @@ int err_at(struct err *e, int code, int sys, const char *file, int line, const c
 /* Puts "context: " in front of the text and returns `code` unchanged. */
 int err_wrap(struct err *e, int code, const char *fmt, ...) PRINTF(3, 4);
 
+#ifdef __clang_analyzer__
+/* The analyser reads one file at a time and would take err_at() to return 0 now and then; tell it
+ * that what fails gives its code, or every out-parameter looks unset. */
+#undef err_set
+#undef err_sys
+#define err_set(e, code, ...) (err_at((e), (code), 0, __FILE__, __LINE__, __VA_ARGS__), (code))
+#define err_sys(e, ...) (err_at((e), ERR_SYS, errno, __FILE__, __LINE__, __VA_ARGS__), ERR_SYS)
+#define err_wrap(e, code, ...) (err_wrap((e), (code), __VA_ARGS__), (code))
+#endif
+
 /* A stable word for a code, used in JSON errors: "limit", "format", ... */
 const char *err_name(int code);
 int err_code_of(const char *name); /* the reverse; ERR_BUG for an unknown word */

@@ -33,12 +33,12 @@ struct record_kind {
     uint16_t type;  /* in the entry of a private event; never used for another meaning */
     bool is_public; /* has an `open` part */
     /* Enters the event into the database: called once for each event in order of index, in one
-     * transaction with its neighbours. A part that was erased is NULL. A failure stops the record:
-     * an event must be checked before it is appended. */
+     * transaction with its neighbours, at record_append(): a failure refuses the event, so a fold
+     * may check what it needs. A part that was erased is NULL (in a rebuild); a fold must cope. */
     int (*fold)(struct db *db, const struct event *ev, struct err *e);
-    /* Whether folding means that keys go: adds the ids to erase. NULL for most. */
-    int (*erase)(struct db *db, const struct event *ev, struct keyring_id *ids, size_t room,
-                 size_t *n, struct err *e);
+    /* Names the keys that go with this event, from its site part alone; NULL for most kinds. Called
+     * after the commit, and again after a crash. */
+    void (*erase)(const struct event *ev, void (*add)(void *ctx, struct keyring_id id), void *ctx);
 };
 
 struct record;
@@ -48,6 +48,8 @@ struct record_opts {
     struct db *db;                          /* borrowed; migrated by the caller */
     const char *origin;                     /* of the log */
     struct sig_public log_key;
+    /* What the signer signed last: size and root. */
+    int (*last)(void *ctx, struct tlog_head *out, struct err *e);
     /* Asks the signer for a checkpoint note over `head`, given a consistency proof from what it
      * signed last (`from`). Called by record_publish(). */
     int (*sign)(void *ctx, const struct tlog_head *from, const struct tlog_head *head,
@@ -68,7 +70,7 @@ uint64_t record_size(const struct record *r);   /* events committed */
 struct tlog_head record_head(struct record *r); /* of the log, newest events included */
 
 /* Appends `n` events, all or none; sets index and time. Parts stay the caller's. New keys for
- * RECORD_SELF ids are made. Nothing is durable or visible yet. */
+ * RECORD_SELF ids are made. Nothing is durable yet, nor visible to other connections. */
 MUST_CHECK int record_append(struct record *r, struct event *ev, size_t n, struct err *e);
 
 /* Makes all appended events durable with one fdatasync, folds them in one transaction. After a

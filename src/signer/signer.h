@@ -6,6 +6,7 @@
  * is all it may ask:
  *
  * log signer       recorder: checkpoint {from{size,root}, head{size,root}, proof[]} -> {note}
+ *                            last {} -> {size, root}
  *                  gate:     verdict {files[{name, result}], started, finished} -> {envelope,
  * sha256} (refused unless every result is clean) repository signer gate:     publish
  * {targets[{path,length,sha256,chunks,verdict,log}], envelopes[], remove[]} -> {docs[{name,bytes}]}
@@ -42,6 +43,7 @@ MUST_CHECK int signer_init(int site, const struct key_kek *kek, const char *name
                            const int64_t life[TUF_ROLES], struct err *e);
 
 /* The other side: calls by the gate and the recorder. */
+MUST_CHECK int signer_last(struct ipc_client *c, struct tlog_head *out, struct err *e);
 MUST_CHECK int signer_checkpoint(struct ipc_client *c, const struct tlog_head *from,
                                  const struct tlog_head *head, const struct tlog_hashes *proof,
                                  struct buf *note, struct err *e);

@@ -172,6 +172,7 @@ MUST_CHECK int tlog_open(int dir, const struct tlog_head *trusted, struct tlog *
 void tlog_close(struct tlog **t);
 uint64_t tlog_size(const struct tlog *t);
 struct tlog_head tlog_head(const struct tlog *t); /* size and root, appended entries included */
+void tlog_edge(const struct tlog *t, struct tlog_edge *out); /* to count on without tiles */
 
 /* Writes bundles and tiles of `n` more entries (each at most LIMIT_ENTRY bytes), with no fsync.
  * All or nothing: after a failure the log is as before and may take the same entries again.

@@ -10,8 +10,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-#define SWEEP 256u /* full tiles behind the edge that are looked at for partials left by a crash   \
-                    */
+#define SWEEP                                                                                      \
+    256u /* full tiles behind the edge that are looked at for partials left by a crash             \
+          */
 
 struct state {
     struct tlog_edge edge;
@@ -387,6 +388,11 @@ uint64_t tlog_size(const struct tlog *t)
 struct tlog_head tlog_head(const struct tlog *t)
 {
     return (struct tlog_head){t->now.edge.size, tlog_edge_root(&t->now.edge)};
+}
+
+void tlog_edge(const struct tlog *t, struct tlog_edge *out)
+{
+    *out = t->now.edge;
 }
 
 int tlog_sync(struct tlog *t, struct err *e)

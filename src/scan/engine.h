@@ -2,7 +2,8 @@
  *
  * Two halves. compile() turns rule texts into bytes once for each set of rules, in a caged worker
  * of its own; load() takes those bytes in every worker; scan() then sees untrusted bytes. All three
- * run in the cage (no file can be opened), in one thread. Files named *_worker.c run in the cage. */
+ * run in the cage (no file can be opened), in one thread. Files named *_worker.c run in the cage.
+ */
 #pragma once
 #include "base/buf.h"
 #include "base/json.h"

@@ -123,8 +123,8 @@ MUST_CHECK int scan_pool_reload(struct scan_pool *p, struct err *e);
  * the same digest need not be asked for again. */
 struct digest scan_pool_rules(struct scan_pool *p);
 
-/* {rules, landlock, engines[{name version updated required}], files[{name kind sha256 rules[]}],
- * missing[{engine reason}]}: what init and doctor show. New reference. */
+/* {rules, landlock, denied[], engines[{name version updated required}], files[{name kind sha256
+ * rules[]}], missing[{engine reason}]}: what init and doctor show. New reference. */
 json_t *scan_pool_about(struct scan_pool *p);
 
 /* The process "PROGRAM worker"; its socket is descriptor 3. Returns an exit status. */

@@ -89,6 +89,13 @@ static int add_headers(const char *const *headers, struct curl_slist **list, str
     return 0;
 }
 
+/* A large body waits for the server's word that it wants it; a small one is sooner sent. */
+static int ask_first(const struct upload *u, struct curl_slist **list, struct err *e)
+{
+    static const char *const never[] = {"Expect:", NULL};
+    return u->len < ((uint64_t)1 << 20) ? add_headers(never, list, e) : 0;
+}
+
 static int measure(const struct http_request *q, struct upload *u, struct err *e)
 {
     struct stat st;
@@ -187,6 +194,7 @@ int http_call(const struct http_request *q, struct http_answer *out, struct err 
     }
     int r = measure(q, &u, e);
     r = r < 0 ? r : add_headers(q->headers, &list, e);
+    r = r < 0 ? r : ask_first(&u, &list, e);
     if (r < 0) {
         return err_wrap(e, r, "request to %.200s", q->url);
     }

@@ -17,3 +17,5 @@
 #define LIMIT_CLAMD_REPLY ((size_t)8192)       /* an answer of clamd */
 #define LIMIT_TUF_ROLE ((size_t)5000000)       /* a targets role, as the peers limit it */
 #define LIMIT_LINE ((size_t)64 << 10)          /* a line of a log or text file */
+#define LIMIT_KEY_FILE ((size_t)4096)          /* one key file, or the key-encryption key */
+#define LIMIT_KEYRING ((size_t)256 << 20)      /* the keyring: some three million keys */

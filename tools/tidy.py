@@ -87,8 +87,10 @@ def main(arguments):
     build, wanted = arguments[0], arguments[1:]
     os.makedirs(CACHE, exist_ok=True)
     known = commands(build)
-    with open(".clang-tidy", "rb") as file:
-        config = file.read()
+    config = b""
+    for path in (".clang-tidy", "tests/.clang-tidy"):
+        with open(path, "rb") as file:
+            config += file.read()
     config += subprocess.check_output([TIDY, "--version"])
     paths = sorted(path for path in known if not wanted or path in wanted)
     bad = 0

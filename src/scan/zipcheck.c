@@ -55,12 +55,13 @@ static struct reader reader_from(struct span file, uint64_t at)
     return r;
 }
 
-/* The end record whose comment ends with the file. Two that fit, or one that does not reach the
- * end, would be read differently by different programs. */
+/* The end record whose comment ends with the file. Many programs take the last mark there is, so
+ * another one behind it, or a second that fits, would be read differently. */
 static bool find_end(struct span file, uint64_t *at, struct zip_report *out)
 {
     size_t least = file.len > END_BYTES + 65535 ? file.len - END_BYTES - 65535 : 0;
-    uint64_t fit = UINT64_MAX, loose = UINT64_MAX;
+    uint64_t fit = UINT64_MAX, loose = UINT64_MAX; /* loose: the last that does not fit */
+    bool follows = false;
     for (size_t i = file.len < END_BYTES ? 0 : file.len - END_BYTES + 1; i-- > least;) {
         struct reader r = reader_from(file, i);
         if (file.p[i] != 'P' || reader_le32(&r) != END) {
@@ -68,13 +69,15 @@ static bool find_end(struct span file, uint64_t *at, struct zip_report *out)
         }
         reader_skip(&r, 16);
         uint64_t ends = (uint64_t)i + END_BYTES + reader_le16(&r);
-        if (ends == file.len && fit != UINT64_MAX) {
+        bool fits = ends == file.len;
+        if (fits && (fit != UINT64_MAX || loose != UINT64_MAX)) {
             return say(out, ZIP_AMBIGUOUS, i, "it has two end records");
         }
-        fit = ends == file.len ? i : fit;
-        loose = ends < file.len && loose == UINT64_MAX ? i : loose;
+        fit = fits ? i : fit;
+        loose = fit == UINT64_MAX && loose == UINT64_MAX ? i : loose;
+        follows = follows || (fit == UINT64_MAX && ends < file.len);
     }
-    if (fit == UINT64_MAX && loose != UINT64_MAX) {
+    if (fit == UINT64_MAX && follows) {
         return say(out, ZIP_AMBIGUOUS, loose, "bytes follow its end record");
     }
     if (fit == UINT64_MAX) {

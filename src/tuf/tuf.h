@@ -159,12 +159,15 @@ int64_t tuf_expires(const struct tuf_repo *repo, enum tuf_role role);
 MUST_CHECK int tuf_rotate(struct tuf_repo *repo, const struct tuf_sign *sign, enum tuf_role role,
                           const struct tuf_keyset *keys, struct tuf_docs *docs, struct err *e);
 
+/* Whether the folder shows less than was signed (a restored backup). Online roles heal by the next
+ * call that signs; targets needs tuf_rotate() with its keys, since clients may have seen more. */
+bool tuf_behind(const struct tuf_repo *repo, enum tuf_role role);
+
 /* The target's entry {length, hashes, custom}, borrowed until the next call; ERR_NOTFOUND. */
 MUST_CHECK int tuf_find(struct tuf_repo *repo, const char *path, const json_t **entry,
                         struct err *e);
 /* The keys that speak for a role now. */
-MUST_CHECK int tuf_keys(const struct tuf_repo *repo, enum tuf_role role, struct tuf_keyset *out,
-                        struct err *e);
+const struct tuf_keyset *tuf_keys(const struct tuf_repo *repo, enum tuf_role role); /* borrowed */
 size_t tuf_count(const struct tuf_repo *repo); /* targets in bins */
 unsigned tuf_bits(const struct tuf_repo *repo);
 /* The listed version of "root", "timestamp", "releases", "bin-0", ...; 0 for none. */

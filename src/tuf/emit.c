@@ -172,26 +172,33 @@ static int64_t next_version(const struct tuf_repo *r, const struct part *p)
                                : js_int_or(tuf_record(r, p->name), "v", 0) + 1;
 }
 
-static int emit(struct change *c, struct part p, struct err *e)
+static int build(struct change *c, const struct part *p, struct err *e)
 {
-    CLEANUP(js_free) json_t *given = p.body, *rec = js_new(), *envelope = js_new();
-    int64_t version = next_version(&c->next, &p);
+    CLEANUP(js_free) json_t *rec = js_new(), *envelope = js_new();
+    int64_t version = next_version(&c->next, p);
     if (version >= TUF_VERSION_MAX) {
-        return err_set(e, ERR_LIMIT, "%s has no version left", p.name);
+        return err_set(e, ERR_LIMIT, "%s has no version left", p->name);
     }
-    json_t *body = head(c, &p, version, rec), *sigs = js_list();
+    json_t *body = head(c, p, version, rec), *sigs = js_list();
     js_set(envelope, "signatures", sigs);
     js_set(envelope, "signed", body);
-    int rc = sign_all(c, &p, body, sigs, e);
+    int rc = sign_all(c, p, body, sigs, e);
     if (rc < 0) {
         return rc;
     }
-    CLEANUP(buf_clear) struct buf bytes = BUF(role_max[p.role]);
+    CLEANUP(buf_clear) struct buf bytes = BUF(role_max[p->role]);
     js_write(&bytes, envelope);
-    rc = buf_done(&bytes, p.name, e);
+    rc = buf_done(&bytes, p->name, e);
     if (rc == 0) {
-        file_doc(c, &p, envelope, rec, &bytes);
+        file_doc(c, p, envelope, rec, &bytes);
     }
+    return rc;
+}
+
+static int emit(struct change *c, struct part p, struct err *e)
+{
+    int rc = build(c, &p, e);
+    json_decref(p.body);
     return rc;
 }
 

@@ -247,13 +247,23 @@ static bool can_complete(int dir)
            listing_read(dir, NEXT, &l, NULL) == 0 && all_there(dir, &l, NULL) == 0;
 }
 
+/* "NAME.tmp-" and eight digits, as base/file.h writes them; no metadata file ends so. */
 static int remove_temporary(void *ctx, const char *name)
 {
     const int *dir = ctx;
-    const char *mark = strstr(name, ".json.tmp-");
-    mark = mark != NULL ? mark : strstr(name, PENDING ".tmp-");
-    mark = mark != NULL ? mark : strstr(name, NEXT ".tmp-");
-    return mark != NULL ? remove_in(*dir, name, NULL) : 0;
+    size_t len = strlen(name);
+    return len > 13 && strncmp(name + len - 13, ".tmp-", 5) == 0 ? remove_in(*dir, name, NULL) : 0;
+}
+
+static int remove_temporaries(int dir, struct err *e)
+{
+    CLEANUP(fd_close) int recall = -1;
+    int rc = file_each(dir, ".", remove_temporary, &dir, e);
+    if (rc == 0 && file_exists(dir, "recall")) {
+        rc = file_open_dir(dir, "recall", &recall, e);
+        rc = rc < 0 ? rc : file_each(recall, ".", remove_temporary, &recall, e);
+    }
+    return rc;
 }
 
 int tuf_repair(int dir, struct tuf_repaired *out, struct err *e)
@@ -269,7 +279,7 @@ int tuf_repair(int dir, struct tuf_repaired *out, struct err *e)
         rc = listing_read(dir, "timestamp.json", &l, e);
     }
     rc = rc < 0 ? rc : undo(dir, &l, &done, e);
-    rc = rc < 0 ? rc : file_each(dir, ".", remove_temporary, &dir, e);
+    rc = rc < 0 ? rc : remove_temporaries(dir, e);
     if (rc == 0 && l.meta == NULL) {
         rc = err_set(e, ERR_NOTFOUND, "metadata/timestamp.json is missing: there is no repository");
     }

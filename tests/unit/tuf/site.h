@@ -8,6 +8,7 @@
 #include "tuf/tuf.h"
 #include "check.h"
 
+#include <fcntl.h>
 #include <sodium.h>
 #include <sys/wait.h>
 #include <unistd.h>

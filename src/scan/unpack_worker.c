@@ -20,6 +20,7 @@ struct unpack {
     struct kind_found found;
     struct archive *a;
     uint64_t entries;
+    bool opened;  /* before that libarchive must not be asked for the sort of archive */
     bool refused; /* something was recorded that makes the container uninspectable */
 };
 
@@ -79,7 +80,7 @@ static const char *reason(struct unpack *u)
 
 static void refuse_damaged(struct unpack *u)
 {
-    if (archive_read_has_encrypted_entries(u->a) > 0) {
+    if (u->opened && archive_read_has_encrypted_entries(u->a) > 0) {
         REFUSE(u, "encrypted", "this %s archive is encrypted: %.200s", u->found.word, reason(u));
         return;
     }
@@ -98,6 +99,9 @@ static bool open_reader(struct unpack *u)
             REFUSE(u, "unsupported", "this build has no reader for %s", u->found.word);
             return false;
         }
+        if (readers[i].filter != NULL) { /* "raw" refuses a stream of no bytes */
+            archive_read_support_format_empty(u->a);
+        }
         if (u->found.kind == KIND_TAR) { /* other programs may read on behind an end mark */
             archive_read_set_format_option(u->a, "tar", "read_concatenated_archives", "1");
         }
@@ -105,6 +109,7 @@ static bool open_reader(struct unpack *u)
             refuse_damaged(u);
             return false;
         }
+        u->opened = true;
         if (archive_filter_count(u->a) != (readers[i].filter != NULL ? 2 : 1)) {
             REFUSE(u, "filters", "this %s file is wrapped in an unexpected way", u->found.word);
             return false;
@@ -237,8 +242,12 @@ static bool all_members(struct unpack *u)
     for (;;) {
         struct archive_entry *entry = NULL;
         int r = archive_read_next_header(u->a, &entry);
-        if (r == ARCHIVE_EOF) {
+        if (r == ARCHIVE_EOF && archive_errno(u->a) == 0) {
             return true;
+        }
+        if (r == ARCHIVE_EOF) { /* a stream that breaks off before its first byte */
+            refuse_damaged(u);
+            return false;
         }
         if (r == ARCHIVE_WARN && only_the_name(u)) {
             r = ARCHIVE_OK;
@@ -319,7 +328,7 @@ static void unpack_all(struct unpack *u)
     struct zip_report z = {.state = ZIP_PLAIN};
     if (u->found.kind == KIND_ZIP) {
         check_zip(u, &z);
-        if (z.state == ZIP_LIMIT) {
+        if (z.state == ZIP_LIMIT || (z.state == ZIP_PLAIN && z.members == 0)) {
             return;
         }
     }

@@ -4,8 +4,10 @@ Every function gives bytes and always the same ones. The "programs" are headers 
 and zero bytes); the "infected" ones are the same with header fields moved, filler appended and a
 marker text put in. Nothing here holds an instruction that does anything.
 """
+import bz2
 import gzip
 import io
+import lzma
 import struct
 import tarfile
 import zipfile
@@ -253,6 +255,9 @@ ALL = {
     "truncated.tar.gz": lambda: gzip_of(tar_of(INNER))[:-20],
     "trailing.gz": lambda: gzip_of(b"INSIDE\n") + b"behind it",
     "deep.zip": lambda: nested_zips(12),
+    "plain.gz": lambda: gzip_of(b"INSIDE\n"),
+    "plain.xz": lambda: lzma.compress(b"INSIDE\n"),
+    "plain.bz2": lambda: bz2.compress(b"INSIDE\n"),
     "empty.gz": lambda: gzip_of(b""),
     "unknown.arj": lambda: b"\x60\xea\x1e\0\x1e\x07\x01\0\x10\0\x02" + b"\0" * 64,
 }

@@ -34,6 +34,7 @@ struct signer_boot {
     const char *name; /* repository.name: origin of the log */
     int64_t life[TUF_ROLES];
     int peers[2]; /* log: gate, recorder; repository: gate, -1; owned */
+    int boot;     /* its end means stop; say {op: ready} or an ipc_error() on it; owned */
 };
 int signer_main(struct signer_boot *boot);
 

@@ -1,0 +1,24 @@
+/* group.h - the processes of one running site, started together and stopped together.
+ *
+ * They hold sockets to each other, so when one dies all are started anew; the listening sockets
+ * stay open meanwhile, so clients wait instead of failing. */
+#pragma once
+#include "base/proc.h"
+#include "serve/serve.h"
+
+enum group_role { GROUP_LOG, GROUP_REPOSITORY, GROUP_RECORDER, GROUP_GATE, GROUP_WEB, GROUP_ROLES };
+const char *group_name(enum group_role r);
+
+struct group {
+    struct proc proc[GROUP_ROLES];
+    int boot[GROUP_ROLES];
+};
+struct group_listen {
+    int control, http; /* borrowed; http -1: no web */
+};
+
+/* Starts all and waits until each says ready. On failure nothing is left running. */
+MUST_CHECK int group_start(const struct serve_opts *o, const struct group_listen *l,
+                           struct group *out, struct err *e);
+/* Web first, then gate, recorder, signers; each has a few seconds. */
+void group_stop(struct group *g);

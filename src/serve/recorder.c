@@ -1,0 +1,464 @@
+/* recorder.c - the only writer of journal, details, tiles and cordon.db.
+ *
+ * One thread. It takes what has arrived from web and gate, folds it, makes it durable with one
+ * commit, and only then answers. Web may ask for grants, ends and alarms, nothing else. */
+#include "serve/roles.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "delivery/delivery.h"
+#include "release/release_db.h"
+#include "serve/events.h"
+#include "signer/signer.h"
+
+#define PUBLISH_EVERY CLOCK_SECOND
+#define STOP_WAIT (2 * CLOCK_SECOND)
+#define BATCH 512u /* requests answered by one commit */
+
+/* An answer that waits for the commit. */
+struct owed {
+    int *sock;
+    uint32_t seq;
+    json_t *body;
+    struct event grant; /* to be remembered once it is durable; kind NULL: none */
+};
+
+struct recorder {
+    struct boot boot;
+    struct settings *settings;
+    struct keyring *ring;
+    struct db *db;
+    struct record *rec;
+    struct ipc_client *log;
+    int web, gate;
+    struct owed owed[BATCH];
+    size_t n_owed;
+    json_t *stops;    /* digests whose stop web has not confirmed */
+    int64_t stop_by;  /* when the gate is answered anyway */
+    struct owed held; /* the gate's answer that waits for it */
+    int64_t publish_at;
+    json_t *alarms; /* {"BLOB FAULT": true}: entered already */
+};
+
+static void owe(struct recorder *r, int *sock, uint32_t seq, json_t *take)
+{
+    r->owed[r->n_owed++] = (struct owed){.sock = sock, .seq = seq, .body = take};
+}
+
+/* ---- web ---- */
+
+static int target_of(struct db *db, const char *path, struct delivery_target *out, struct err *e)
+{
+    struct release_target t;
+    int r = release_target(db, path, &t, e);
+    if (r < 0) {
+        return r;
+    }
+    if (t.state == RELEASE_WITHHELD || t.state == RELEASE_RECALLED) {
+        return err_set(e, ERR_DENIED, "%s is %s", path, release_state_name(t.state));
+    }
+    if (t.state != RELEASE_PUBLISHED) {
+        return err_set(e, ERR_NOTFOUND, "%s is not published", path);
+    }
+    *out = (struct delivery_target){.blob = t.sha256, .chunk_root = t.chunk_root, .size = t.size};
+    memcpy(out->product, t.product, sizeof out->product);
+    return 0;
+}
+
+static int on_grant(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
+                    struct err *e)
+{
+    (void)peer;
+    (void)answer;
+    struct recorder *r = ctx;
+    const char *secret = js_str_or(m->body, "secret", ""), *target = NULL;
+    struct delivery_request q = {.user = js_str_or(m->body, "user", NULL),
+                                 .secret = span_str(secret),
+                                 .whole = js_bool_or(m->body, "whole", true),
+                                 .address = js_str_or(m->body, "address", ""),
+                                 .agent = js_str_or(m->body, "agent", ""),
+                                 .node = "origin"};
+    struct delivery_answer a = {0};
+    CLEANUP(event_clear) struct event ev = {0};
+    int bad = js_str(m->body, "target", &target, e);
+    q.target = target;
+    if (bad == 0 && !q.whole) {
+        bad = js_u64(m->body, "first", &q.first, e);
+        bad = bad < 0 ? bad : js_u64(m->body, "last", &q.last, e);
+    }
+    bad = bad < 0 ? bad : delivery_grant(r->db, target_of, &q, &a, &ev, e);
+    if (bad == 0 && a.added) {
+        bad = record_append(r->rec, &ev, 1, e);
+        a.grant = ev.index;
+    }
+    if (bad < 0) {
+        return bad;
+    }
+    json_t *body = js_new();
+    js_set_int(body, "grant", (int64_t)a.grant);
+    js_set_int(body, "size", (int64_t)a.size);
+    js_set_sha256(body, "blob", &a.blob);
+    js_set_sha256(body, "chunks", &a.chunk_root);
+    owe(r, &r->web, m->seq, body);
+    if (a.added) {
+        r->owed[r->n_owed - 1].grant = ev;
+        ev = (struct event){0};
+    }
+    return IPC_LATER;
+}
+
+static int on_end(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
+                  struct err *e)
+{
+    (void)peer;
+    (void)answer;
+    struct recorder *r = ctx;
+    uint64_t grant = 0, first = 0, acked = 0;
+    CLEANUP(event_clear) struct event ev = {0};
+    int bad = js_u64(m->body, "grant", &grant, e);
+    bad = bad < 0 ? bad : js_u64(m->body, "first", &first, e);
+    bad = bad < 0 ? bad : js_u64(m->body, "acked", &acked, e);
+    bad = bad < 0 ? bad : delivery_end(r->db, grant, first, acked, &ev, e);
+    if (bad == 0 && ev.kind != NULL) {
+        bad = record_append(r->rec, &ev, 1, e);
+    }
+    if (bad == 0) {
+        owe(r, &r->web, m->seq, js_new());
+        return IPC_LATER;
+    }
+    return bad;
+}
+
+static int on_alarm(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
+                    struct err *e)
+{
+    (void)peer;
+    (void)answer;
+    struct recorder *r = ctx;
+    struct digest blob;
+    const char *fault = NULL;
+    int bad = js_sha256(m->body, "blob", &blob, e);
+    bad = bad < 0 ? bad : js_str(m->body, "fault", &fault, e);
+    if (bad < 0) {
+        return bad;
+    }
+    char hex[DIGEST_TEXT + 1];
+    CLEANUP(mem_free) char *key = mem_printf("%s %.20s", digest_text(&blob, hex), fault);
+    if (json_object_get(r->alarms, key) == NULL) {
+        struct event ev = {.kind = "alarm", .site = json_incref(m->body)};
+        json_object_del(m->body, "op");
+        bad = record_append(r->rec, &ev, 1, e);
+        js_free(&ev.site);
+        if (bad < 0) {
+            return bad;
+        }
+        js_set_bool(r->alarms, key, true);
+        CLEANUP(js_free) json_t *push = json_copy(m->body);
+        js_set_str(push, "op", "alarm");
+        if (ipc_send(r->gate, 0, push, NULL, 0, e) < 0) {
+            log_warn("recorder.alarm", "gate not told: %s", e->text);
+        }
+    }
+    owe(r, &r->web, m->seq, js_new());
+    return IPC_LATER;
+}
+
+static int on_stopped(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
+                      struct err *e)
+{
+    (void)peer;
+    (void)answer;
+    (void)e;
+    struct recorder *r = ctx;
+    json_object_del(r->stops, js_str_or(m->body, "sha256", ""));
+    return 0;
+}
+
+static const struct ipc_op web_ops[] = {
+    {"grant", on_grant}, {"end", on_end}, {"alarm", on_alarm}, {"stopped", on_stopped}};
+
+/* ---- gate ---- */
+
+static int on_append(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
+                     struct err *e)
+{
+    (void)peer;
+    (void)answer;
+    struct recorder *r = ctx;
+    json_t *list = NULL;
+    struct event *ev = NULL;
+    size_t n = 0;
+    int bad = js_arr(m->body, "events", &list, e);
+    bad = bad < 0 ? bad : events_from_json(list, &ev, &n, e);
+    bad = bad < 0 ? bad : record_append(r->rec, ev, n, e);
+    if (bad == 0) {
+        json_t *body = js_new();
+        js_set_int(body, "index", n > 0 ? (int64_t)ev[0].index : -1);
+        js_set_int(body, "time", n > 0 ? ev[0].time : 0);
+        owe(r, &r->gate, m->seq, body);
+        for (size_t i = 0; i < n; i++) {
+            const char *stop = events_stop(&ev[i]);
+            if (stop != NULL && r->web >= 0) {
+                js_set_bool(r->stops, stop, true);
+            }
+        }
+    }
+    events_free(&ev, n);
+    return bad < 0 ? bad : IPC_LATER;
+}
+
+static void head_json(struct recorder *r, json_t *j)
+{
+    struct tlog_head head = record_head(r->rec);
+    js_set_int(j, "size", (int64_t)head.size);
+    js_set_sha256(j, "root", &head.root);
+}
+
+static int on_head(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
+                   struct err *e)
+{
+    (void)peer;
+    (void)m;
+    struct recorder *r = ctx;
+    int bad = record_commit(r->rec, e);
+    if (bad == 0) {
+        *answer = js_new();
+        head_json(r, *answer);
+    }
+    return bad;
+}
+
+static int on_checkpoint(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
+                         struct err *e)
+{
+    struct recorder *r = ctx;
+    int bad = record_commit(r->rec, e);
+    bad = bad < 0 ? bad : record_publish(r->rec, e);
+    return bad < 0 ? bad : on_head(ctx, peer, m, answer, e);
+}
+
+static int on_event(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
+                    struct err *e)
+{
+    (void)peer;
+    struct recorder *r = ctx;
+    uint64_t index = 0;
+    CLEANUP(event_clear) struct event ev = {0};
+    int bad = js_u64(m->body, "index", &index, e);
+    bad = bad < 0 ? bad : record_get(r->rec, index, &ev, e);
+    if (bad == 0) {
+        *answer = events_to_json(&ev, 1);
+    }
+    return bad;
+}
+
+static int on_open_part(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
+                        struct err *e)
+{
+    (void)peer;
+    struct recorder *r = ctx;
+    uint64_t index = 0;
+    const char *part = NULL;
+    int bad = js_u64(m->body, "index", &index, e);
+    bad = bad < 0 ? bad : js_str(m->body, "part", &part, e);
+    return bad < 0 ? bad : record_open_part(r->rec, index, part, answer, e);
+}
+
+static const struct ipc_op gate_ops[] = {{"append", on_append},
+                                         {"head", on_head},
+                                         {"checkpoint", on_checkpoint},
+                                         {"event", on_event},
+                                         {"open_part", on_open_part}};
+
+/* ---- the loop ---- */
+
+static void answer_one(struct owed *o, const struct err *fault)
+{
+    struct err e;
+    if (*o->sock >= 0 && ipc_answer(*o->sock, o->seq, o->body, fault, &e) < 0) {
+        log_warn("recorder.answer", "%s", e.text);
+    }
+    js_free(&o->body);
+    event_clear(&o->grant);
+}
+
+/* Tells web to stop what is now withheld; the gate's answer waits until it did, or two seconds. */
+static void push_stops(struct recorder *r)
+{
+    const char *sha256;
+    json_t *yes;
+    struct err e;
+    json_object_foreach(r->stops, sha256, yes)
+    {
+        CLEANUP(js_free) json_t *push = js_new();
+        js_set_str(push, "op", "stop");
+        js_set_str(push, "sha256", sha256);
+        if (ipc_send(r->web, 0, push, NULL, 0, &e) < 0) {
+            log_warn("recorder.stop", "web not told: %s", e.text);
+        }
+    }
+    r->stop_by = clock_boot() + STOP_WAIT;
+}
+
+static void settle(struct recorder *r)
+{
+    struct err e;
+    int bad = record_commit(r->rec, &e);
+    if (bad < 0) {
+        log_error("recorder.commit", "%s", e.text);
+    }
+    bool stop = bad == 0 && json_object_size(r->stops) > 0 && r->held.sock == NULL;
+    for (size_t i = 0; i < r->n_owed; i++) {
+        struct owed *o = &r->owed[i];
+        if (bad == 0 && o->grant.kind != NULL) {
+            delivery_granted(&o->grant);
+        }
+        if (stop && o->sock == &r->gate) {
+            r->held = *o;
+            stop = false;
+            push_stops(r);
+        } else {
+            answer_one(o, bad < 0 ? &e : NULL);
+        }
+    }
+    r->n_owed = 0;
+    if (bad < 0) {
+        exit(3); /* the supervisor starts everything again from what is durable */
+    }
+}
+
+static void settle_held(struct recorder *r)
+{
+    if (r->held.sock != NULL &&
+        (json_object_size(r->stops) == 0 || clock_boot() >= r->stop_by || r->web < 0)) {
+        if (json_object_size(r->stops) > 0) {
+            log_warn("recorder.stop", "web did not confirm within two seconds");
+            json_object_clear(r->stops);
+        }
+        answer_one(&r->held, NULL);
+        r->held = (struct owed){0};
+    }
+}
+
+static bool readable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return fd >= 0 && poll(&p, 1, 0) > 0;
+}
+
+/* Takes what one peer has sent, up to a share of the batch. */
+static void take_from(struct recorder *r, int *sock, const struct ipc_op *ops, size_t n_ops)
+{
+    struct err e;
+    for (size_t i = 0; i < BATCH / 2 && readable(*sock) && r->n_owed < BATCH; i++) {
+        int bad = ipc_serve_one(*sock, ops, n_ops, r, NULL, &e);
+        if (bad < 0) {
+            log_info("recorder.peer", "%s left: %s", sock == &r->web ? "web" : "gate", e.text);
+            fd_close(sock);
+            return;
+        }
+    }
+}
+
+static void publish(struct recorder *r)
+{
+    struct err e;
+    if (clock_boot() >= r->publish_at) {
+        if (record_publish(r->rec, &e) < 0) {
+            log_error("recorder.publish", "%s", e.text);
+        }
+        r->publish_at = clock_boot() + PUBLISH_EVERY;
+    }
+}
+
+static void loop(struct recorder *r)
+{
+    for (;;) {
+        struct pollfd p[3] = {{.fd = r->boot.sock, .events = POLLIN},
+                              {.fd = r->web, .events = POLLIN},
+                              {.fd = r->gate, .events = POLLIN}};
+        if (poll(p, 3, r->held.sock != NULL ? 20 : 200) < 0 && errno != EINTR) {
+            return;
+        }
+        take_from(r, &r->web, web_ops, ARRAY_LEN(web_ops));
+        /* while the gate waits for web to stop, nothing more is taken from it */
+        if (r->held.sock == NULL) {
+            take_from(r, &r->gate, gate_ops, ARRAY_LEN(gate_ops));
+        }
+        settle(r);
+        settle_held(r);
+        publish(r);
+        if (p[0].revents != 0 || r->gate < 0) {
+            return;
+        }
+    }
+}
+
+static int last_head(void *ctx, struct tlog_head *out, struct err *e)
+{
+    return signer_last(((struct recorder *)ctx)->log, out, e);
+}
+
+static int sign_head(void *ctx, const struct tlog_head *from, const struct tlog_head *head,
+                     const struct tlog_hashes *proof, struct buf *note, struct err *e)
+{
+    return signer_checkpoint(((struct recorder *)ctx)->log, from, head, proof, note, e);
+}
+
+static int open_all(struct recorder *r, struct err *e)
+{
+    CLEANUP(key_sub_clear) struct key_sub sub;
+    CLEANUP(fd_close) int keys = -1;
+    struct record_opts o = {.kinds = events_kinds, .last = last_head, .sign = sign_head, .ctx = r};
+    r->log = ipc_client_new(boot_peer(&r->boot, "log"), NULL, NULL);
+    r->web = boot_peer(&r->boot, "web");
+    r->gate = boot_peer(&r->boot, "gate");
+    r->stops = js_new();
+    r->alarms = js_new();
+    int bad = role_settings(&r->boot, &r->settings, e);
+    bad = bad < 0 ? bad : boot_secret(&r->boot, "record", sub.b, e);
+    bad = bad < 0 ? bad : keyring_open(r->boot.site, "keyring", &sub, &r->ring, e);
+    bad = bad < 0 ? bad : role_db(&r->boot, 0, &r->db, e);
+    bad = bad < 0 ? bad : events_migrate(r->db, e);
+    bad = bad < 0 ? bad : file_open_dir(r->boot.site, "keys", &keys, e);
+    bad = bad < 0 ? bad : key_public(keys, "log", &o.log_key, e);
+    if (bad < 0) {
+        return bad;
+    }
+    o.ring = r->ring;
+    o.db = r->db;
+    o.origin = settings_text(r->settings, SETTING_REPOSITORY_NAME);
+    bad = record_open(r->boot.site, &o, &r->rec, e);
+    if (bad == 0 && record_torn(r->rec) > 0) {
+        log_warn("recorder.torn", "%llu bytes of an unfinished commit were cut",
+                 (unsigned long long)record_torn(r->rec));
+    }
+    return bad;
+}
+
+int recorder_main(struct boot *boot)
+{
+    struct err e;
+    struct recorder *r = mem_new(struct recorder);
+    r->boot = *boot;
+    int bad = open_all(r, &e);
+    bad = bad < 0 ? bad : boot_ready(&r->boot, &e);
+    if (bad < 0) {
+        role_failed(&r->boot, &e);
+        return 3;
+    }
+    loop(r);
+    r->publish_at = 0;
+    if (record_commit(r->rec, &e) == 0) {
+        publish(r);
+    }
+    record_close(&r->rec);
+    db_close(&r->db);
+    keyring_close(&r->ring);
+    return 0;
+}

@@ -165,7 +165,7 @@ int bundle_parse(struct span bundle, struct rule_list *out, struct err *e)
         uint32_t kind = reader_be32(&r);
         uint64_t updated = reader_be64(&r);
         struct span name = take_bytes(&r), text = take_bytes(&r);
-        if (r.bad || kind > RULE_HASHES) {
+        if (r.bad || kind > RULE_HASHES || (name.len > 0 && memchr(name.p, 0, name.len) != NULL)) {
             break;
         }
         CLEANUP(mem_free) char *copy = mem_text(name.p, name.len);
@@ -173,7 +173,8 @@ int bundle_parse(struct span bundle, struct rule_list *out, struct err *e)
     }
     int fault = reader_done(&r, "rule bundle", e);
     if (fault < 0 || l.n != n) {
-        return fault < 0 ? fault : err_set(e, ERR_FORMAT, "rule bundle: unknown kind of rules");
+        return fault < 0 ? fault
+                         : err_set(e, ERR_FORMAT, "rule bundle: file %zu has no name or kind", l.n);
     }
     *out = l;
     l = (struct rule_list){0};

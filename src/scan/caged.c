@@ -103,11 +103,11 @@ static int ask(struct caged *w, const json_t *question, const int *fds, size_t n
         return anomaly(w, r, e);
     }
     if (m.seq != seq || m.n_fds != 0) {
-        r = err_set(e, ERR_FORMAT, "an answer to another question");
+        r = err_set(e, ERR_FORMAT, "caged worker: an answer to another question");
     }
-    r = r < 0 ? r : ipc_result(m.body, e);
+    r = r < 0 ? r : ipc_result(m.body, e); /* its own words name file and line, or the wall */
     if (r < 0) {
-        return err_wrap(e, r, "caged worker");
+        return r;
     }
     *out = m.body;
     m.body = NULL;

@@ -38,6 +38,7 @@ static const char *yara_version(void)
 
 struct compiling {
     const char *file;
+    int lines; /* in it: libyara calls the end of the text line 0 */
     struct err *e;
     bool failed;
 };
@@ -51,6 +52,7 @@ static void note_error(int level, const char *file, int line, const YR_RULE *rul
         return; /* the first error is the cause, the rest follow from it */
     }
     c->failed = true;
+    line = line > 0 ? line : c->lines;
     if (rule != NULL) {
         err_set(c->e, ERR_FORMAT, "%s:%d: rule %s: %s", c->file, line, rule->identifier, message);
     } else {
@@ -72,9 +74,19 @@ static void destroy_rules(YR_RULES **r)
     }
 }
 
+static int count_lines(struct span text)
+{
+    int n = 0;
+    struct span line;
+    while (span_cut(&text, '\n', &line)) {
+        n += line.len > 0 || text.p != NULL ? 1 : 0;
+    }
+    return n > 0 ? n : 1;
+}
+
 static int compile_one(YR_COMPILER *compiler, const struct rule_file *f, struct err *e)
 {
-    struct compiling c = {.file = f->name, .e = e};
+    struct compiling c = {.file = f->name, .lines = count_lines(f->text), .e = e};
     if (f->text.len != 0 && memchr(f->text.p, 0, f->text.len) != NULL) {
         return err_set(e, ERR_FORMAT, "%s:1: holds a NUL byte, so it is no YARA source text",
                        f->name);

@@ -34,8 +34,10 @@ static inline struct db_value db_value_span(enum db_kind kind, struct span s)
 
 static inline struct db_value db_value_str(const char *s)
 {
-    return s == NULL ? (struct db_value){.kind = DB_KIND_NULL}
-                     : db_value_span(DB_KIND_TEXT, span_str(s));
+    if (s == NULL) {
+        return (struct db_value){.kind = DB_KIND_NULL};
+    }
+    return db_value_span(DB_KIND_TEXT, span_str(s));
 }
 
 /* db_exec(db, "INSERT INTO t VALUES ($1, $2)", DB_ARGS(DB_INT(1), DB_TEXT("x")), e).

@@ -143,34 +143,52 @@ static struct key *pair_of(const struct key_info *info, const uint8_t seed[SEED]
     return k;
 }
 
+/* Checks what the caller chose and fills the names of *out. */
+static int describe(enum key_purpose purpose, const char *name, const char *role,
+                    struct key_info *out, struct err *e)
+{
+    int r = check_name(name, "name", e);
+    r = r < 0 ? r : check_name(role, "role", e);
+    if (r == 0 && key_purpose_name(purpose) == NULL) {
+        r = err_set(e, ERR_BUG, "key %s: no such purpose", name);
+    }
+    if (r == 0) {
+        out->purpose = purpose;
+        snprintf(out->name, sizeof out->name, "%s", name);
+        snprintf(out->role, sizeof out->role, "%s", role);
+    }
+    return r;
+}
+
+/* A fresh seed: its public half and the sealed seed go into *f. */
+static int generate(const struct key_sub *sub, struct key_file *f, struct err *e)
+{
+    CLEANUP(key_sub_clear) struct key_sub seed;
+    CLEANUP(buf_clear) struct buf ad = BUF(LIMIT_KEY_FILE);
+    CLEANUP(buf_clear) struct buf sealed = BUF(sizeof f->sealed);
+    random_bytes(seed.b, sizeof seed.b);
+    CLEANUP(key_free) struct key *pair = pair_of(&f->info, seed.b);
+    f->info = pair->info;
+    int r = key_seal(sub, bound_to(&f->info, &ad), span_of(seed.b, SEED), &sealed, e);
+    if (r == 0) {
+        memcpy(f->sealed, sealed.p, sizeof f->sealed);
+    }
+    return r;
+}
+
+/* NOLINTNEXTLINE(readability-function-size): name, role and purpose together say what it is */
 int key_make(int keys, const struct key_sub *sub, enum key_purpose purpose, const char *name,
              const char *role, struct key_info *out, struct err *e)
 {
-    char file[FILE_ROOM];
-    int r = file_name(name, file, e);
-    r = r < 0 ? r : check_name(role, "role", e);
-    if (r == 0 && key_purpose_name(purpose) == NULL) {
-        return err_set(e, ERR_BUG, "key %s: no such purpose", name);
-    }
-    if (r < 0) {
-        return r;
-    }
-    struct key_file f = {.info = {.purpose = purpose}};
-    snprintf(f.info.name, sizeof f.info.name, "%s", name);
-    snprintf(f.info.role, sizeof f.info.role, "%s", role);
-    CLEANUP(key_sub_clear) struct key_sub seed;
-    random_bytes(seed.b, sizeof seed.b);
-    CLEANUP(key_free) struct key *pair = pair_of(&f.info, seed.b);
-    f.info = pair->info;
-
-    CLEANUP(buf_clear) struct buf ad = BUF(LIMIT_KEY_FILE);
-    CLEANUP(buf_clear) struct buf sealed = BUF(sizeof f.sealed);
     CLEANUP(buf_clear) struct buf text = BUF(LIMIT_KEY_FILE);
-    r = key_seal(sub, bound_to(&f.info, &ad), span_of(seed.b, SEED), &sealed, e);
+    struct key_file f = {0};
+    char file[FILE_ROOM];
+    int r = describe(purpose, name, role, &f.info, e);
+    r = r < 0 ? r : file_name(name, file, e);
+    r = r < 0 ? r : generate(sub, &f, e);
     if (r < 0) {
         return r;
     }
-    memcpy(f.sealed, sealed.p, sizeof f.sealed);
     write_json(&f, &text);
     r = buf_done(&text, file, e);
     r = r < 0 ? r : key_write_new(keys, file, buf_view(&text), e);

@@ -176,7 +176,6 @@ static int find(const char *file, bool fresh, struct key_pass *p, struct err *e)
 {
     const char *env = getenv("CORDON_PASSPHRASE_FILE");
     const char *folder = getenv("CREDENTIALS_DIRECTORY");
-    char path[LIMIT_PATH];
     if (file != NULL) {
         return read_file(file, "--passphrase-file", true, p, e);
     }
@@ -184,6 +183,7 @@ static int find(const char *file, bool fresh, struct key_pass *p, struct err *e)
         return read_file(env, "CORDON_PASSPHRASE_FILE", true, p, e);
     }
     if (folder != NULL && folder[0] != '\0') {
+        char path[LIMIT_PATH];
         int n = snprintf(path, sizeof path, "%s/" CREDENTIAL, folder);
         if (n > 0 && (size_t)n < sizeof path && access(path, F_OK) == 0) {
             return read_file(path, "the systemd credential " CREDENTIAL, false, p, e);

@@ -11,8 +11,7 @@
 struct audit {
     const struct tlog_tiles *tiles;
     const struct tlog_head *head;
-    void (*step)(void *ctx, uint64_t done, uint64_t all);
-    void *ctx;
+    const struct tlog_progress *progress;
     struct tlog_report *rep;
     uint64_t seen;        /* entries looked at */
     uint64_t bad_bundles; /* entries can give the right root only while this is 0 */
@@ -131,8 +130,8 @@ static int bundle_audit(struct audit *a, struct level *l, bool trusted)
     }
     a->rep->entries += bad == a->bad_bundles ? tile.width : 0;
     a->seen += tile.width;
-    if (a->step != NULL) {
-        a->step(a->ctx, a->seen, a->head->size);
+    if (a->progress != NULL) {
+        a->progress->step(a->progress->ctx, a->seen, a->head->size);
     }
     return 0;
 }
@@ -323,14 +322,14 @@ static int growth_audit(struct audit *a, const struct tlog_head *older)
 }
 
 int tlog_audit(const struct tlog_tiles *tiles, const struct tlog_head *head,
-               const struct tlog_head *older, void (*step)(void *, uint64_t, uint64_t), void *ctx,
+               const struct tlog_head *older, const struct tlog_progress *progress,
                struct tlog_report *out, struct err *e)
 {
     if (head->size > TLOG_MAX) {
         return err_set(e, ERR_LIMIT, "a log of %llu entries", (unsigned long long)head->size);
     }
     struct tlog_report rep = {0};
-    struct audit a = {.tiles = tiles, .head = head, .step = step, .ctx = ctx, .rep = &rep, .e = e};
+    struct audit a = {.tiles = tiles, .head = head, .progress = progress, .rep = &rep, .e = e};
     struct level *edge[TLOG_LEVELS] = {NULL};
     int r = edge_audit(&a, edge);
     for (unsigned i = 0; i < TLOG_LEVELS; i++) {

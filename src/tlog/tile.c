@@ -99,7 +99,8 @@ void tree_grow(struct tile_tree *t, unsigned width)
         const struct digest *below = &t->node[512u - (512u >> (j - 1))];
         struct digest *here = &t->node[512u - (512u >> j)];
         for (unsigned i = 0; i < width >> j; i++) {
-            here[i] = tlog_node_hash(&below[2 * i], &below[2 * i + 1]);
+            const struct digest *pair = below + (size_t)2 * i;
+            here[i] = tlog_node_hash(&pair[0], &pair[1]);
         }
     }
 }

@@ -219,12 +219,17 @@ struct tlog_report {
     enum tlog_growth growth;
 };
 
+/* Told after each bundle how far an audit is. */
+struct tlog_progress {
+    void (*step)(void *ctx, uint64_t done, uint64_t all);
+    void *ctx;
+};
+
 /* Reads every bundle and tile of the tree `head`, recomputes all hashes, and says which file is
- * wrong. `older` (may be NULL) is a tree seen before. `step` (may be NULL) is called after each
- * bundle. 0 even if faults were found: see tlog_report_good(). Negative if it could not finish. */
+ * wrong. `older` (may be NULL) is a tree seen before; `progress` may be NULL. 0 even if faults
+ * were found: see tlog_report_good(). Negative if it could not finish. */
 MUST_CHECK int tlog_audit(const struct tlog_tiles *tiles, const struct tlog_head *head,
-                          const struct tlog_head *older,
-                          void (*step)(void *ctx, uint64_t done, uint64_t all), void *ctx,
+                          const struct tlog_head *older, const struct tlog_progress *progress,
                           struct tlog_report *out, struct err *e);
 bool tlog_report_good(const struct tlog_report *r); /* no fault, root right, not rewritten */
 void tlog_report_clear(struct tlog_report *r);

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/note.h"
 
 #define SWEEP                                                                                      \
     256u /* full tiles behind the edge that are looked at for partials left by a crash             \
@@ -412,18 +413,6 @@ int tlog_sync(struct tlog *t, struct err *e)
     return 0;
 }
 
-/* The text of a note is all up to its last empty line. */
-static int note_text(struct span note, struct span *text, struct err *e)
-{
-    for (size_t i = note.len; i > 1; i--) {
-        if (note.p[i - 1] == '\n' && note.p[i - 2] == '\n') {
-            *text = span_of(note.p, i - 1);
-            return 0;
-        }
-    }
-    return err_set(e, ERR_FORMAT, "the checkpoint to publish is no signed note");
-}
-
 /* That the checkpoint speaks of this log, perhaps as it was a few appends ago. */
 static int synced_check(const struct tlog *t, const struct tlog_head *head, struct err *e)
 {
@@ -446,9 +435,9 @@ static int synced_check(const struct tlog *t, const struct tlog_head *head, stru
 
 int tlog_publish(struct tlog *t, struct span note, struct err *e)
 {
-    struct span text;
+    struct span text, lines;
     struct tlog_checkpoint c;
-    int r = note_text(note, &text, e);
+    int r = note_split(note, &text, &lines, e);
     if (r == 0) {
         r = tlog_checkpoint_parse(text, &c, e);
     }

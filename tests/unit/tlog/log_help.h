@@ -88,6 +88,8 @@ static inline bool hashes_same(const struct tlog_hashes *a, const struct tlog_ha
 /* ---- logs of numbered entries ---- */
 
 #define ENTRY_MAX 300
+/* In the form of one; who publishes is who checked it. */
+#define SIGNATURE "\n\xE2\x80\x94 example.org/log AAAAAAAA\n"
 
 /* Entry i: 34 to 300 bytes that i alone decides; entry 7 is empty. */
 static inline struct span numbered(uint64_t i, uint8_t out[static ENTRY_MAX])
@@ -129,7 +131,7 @@ static inline void publish(struct tlog *t)
     struct tlog_checkpoint c = {.origin = "example.org/log", .head = tlog_head(t)};
     CLEANUP(buf_clear) struct buf note = BUF(LIMIT_NOTE);
     CHECK_OK(tlog_checkpoint_text(&c, &note, &e), e);
-    buf_str(&note, "\n\xE2\x80\x94 example.org/log AAAAAAAA\n");
+    buf_str(&note, SIGNATURE);
     CHECK_OK(tlog_sync(t, &e), e);
     CHECK_OK(tlog_publish(t, buf_view(&note), &e), e);
 }

@@ -28,7 +28,7 @@ static struct tlog_report audit(const struct tlog_head *older)
     struct err e;
     struct tlog_report rep;
     struct tlog_tiles tiles = tlog_tiles_dir(&dir.fd);
-    CHECK_OK(tlog_audit(&tiles, &head, older, NULL, NULL, &rep, &e), e);
+    CHECK_OK(tlog_audit(&tiles, &head, older, NULL, &rep, &e), e);
     return rep;
 }
 
@@ -77,13 +77,14 @@ static void a_good_log_is_good(void **state)
     struct tlog_report rep;
     struct tlog_tiles tiles = tlog_tiles_dir(&dir.fd);
     uint64_t last = 0;
+    struct tlog_progress progress = {count_steps, &last};
     struct tlog_head older = {300, naive_root(leaves, 300)};
-    CHECK_OK(tlog_audit(&tiles, &head, &older, count_steps, &last, &rep, &e), e);
+    CHECK_OK(tlog_audit(&tiles, &head, &older, &progress, &rep, &e), e);
     CHECK(tlog_report_good(&rep) && rep.entries == SIZE && last == SIZE);
     CHECK(rep.files == 2 * 258 + 2 + 1 && rep.growth == TLOG_GREW);
     tlog_report_clear(&rep);
     struct tlog_head none = tlog_head_empty();
-    CHECK_OK(tlog_audit(&tiles, &none, NULL, NULL, NULL, &rep, &e), e);
+    CHECK_OK(tlog_audit(&tiles, &none, NULL, NULL, &rep, &e), e);
     CHECK(tlog_report_good(&rep) && rep.entries == 0);
     tlog_report_clear(&rep);
 }
@@ -229,7 +230,7 @@ static void a_server_that_stops_answering_ends_the_audit(void **state)
     struct err e;
     struct tlog_report rep;
     struct tlog_tiles tiles = {unavailable, &dir.fd};
-    CHECK(tlog_audit(&tiles, &head, NULL, NULL, NULL, &rep, &e) == ERR_UNAVAIL);
+    CHECK(tlog_audit(&tiles, &head, NULL, NULL, &rep, &e) == ERR_UNAVAIL);
     CHECK(strstr(e.text, "tile/entries/010") != NULL);
 }
 

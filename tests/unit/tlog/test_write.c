@@ -151,7 +151,7 @@ static void a_checkpoint_of_unsynced_or_foreign_entries_is_refused(void **state)
     struct tlog_checkpoint c = {.origin = "example.org/log", .head = tlog_head(t)};
     CLEANUP(buf_clear) struct buf note = BUF(LIMIT_NOTE);
     CHECK_OK(tlog_checkpoint_text(&c, &note, &e), e);
-    buf_str(&note, "\n");
+    buf_str(&note, SIGNATURE);
     CHECK(tlog_publish(t, buf_view(&note), NULL) == ERR_BUG);
     CHECK(!has(&d, "checkpoint"));
     CHECK_OK(tlog_sync(t, &e), e);
@@ -162,12 +162,12 @@ static void a_checkpoint_of_unsynced_or_foreign_entries_is_refused(void **state)
     buf_reset(&note);
     CHECK_OK(tlog_checkpoint_text(&c, &note, &e), e);
     CHECK(tlog_publish(t, buf_view(&note), NULL) < 0); /* no empty line */
-    buf_str(&note, "\n");
+    buf_str(&note, SIGNATURE);
     CHECK(tlog_publish(t, buf_view(&note), NULL) == ERR_BUG);
     c.head = (struct tlog_head){5, naive_root(leaves, 5)};
     buf_reset(&note);
     CHECK_OK(tlog_checkpoint_text(&c, &note, &e), e);
-    buf_str(&note, "\n");
+    buf_str(&note, SIGNATURE);
     CHECK(tlog_publish(t, buf_view(&note), NULL) == ERR_BUG); /* older than the published */
     check_dir_clear(&d);
 }

@@ -6,8 +6,12 @@
 #include "check.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* A server for one connection on loopback: keeps what it was sent, answers with fixed bytes. */
@@ -48,14 +52,14 @@ static void *serve(void *arg)
     return NULL;
 }
 
-static void server_start(struct server *s, const char *scheme)
+static void server_start(struct server *s)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof at;
     s->sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(bind(s->sock, (struct sockaddr *)&at, sizeof at) == 0 && listen(s->sock, 1) == 0);
     CHECK(getsockname(s->sock, (struct sockaddr *)&at, &len) == 0);
-    snprintf(s->url, sizeof s->url, "%s://127.0.0.1:%u/x", scheme, ntohs(at.sin_port));
+    snprintf(s->url, sizeof s->url, "http://127.0.0.1:%u/x", ntohs(at.sin_port));
     CHECK(pthread_create(&s->thread, NULL, serve, s) == 0);
 }
 
@@ -70,7 +74,7 @@ static void server_end(struct server *s)
 
 static int call(struct server *s, struct http_request q, struct http_answer *a, struct err *e)
 {
-    server_start(s, "http");
+    server_start(s);
     q.url = s->url;
     q.max = q.max == 0 ? 100 : q.max;
     int r = http_call(&q, a, e);
@@ -187,19 +191,85 @@ static void wrong_requests_are_refused_before_they_leave(void **state)
     close(ends[1]);
 }
 
-static void https_without_proof_is_refused(void **state)
+/* ---- https: against openssl's own server ---- */
+
+static pid_t run_openssl(const char *const *argv)
+{
+    posix_spawn_file_actions_t quiet;
+    posix_spawn_file_actions_init(&quiet);
+    posix_spawn_file_actions_addopen(&quiet, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&quiet, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addopen(&quiet, 2, "/dev/null", O_WRONLY, 0);
+    pid_t pid = -1;
+    int r = posix_spawnp(&pid, "openssl", &quiet, NULL, (char *const *)(uintptr_t)argv, environ);
+    posix_spawn_file_actions_destroy(&quiet);
+    return r == 0 ? pid : -1;
+}
+
+static unsigned free_port(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(bind(s, (struct sockaddr *)&at, sizeof at) == 0);
+    CHECK(getsockname(s, (struct sockaddr *)&at, &len) == 0);
+    close(s);
+    return ntohs(at.sin_port);
+}
+
+static pid_t start_https(const struct check_dir *d, unsigned port)
+{
+    CLEANUP(mem_free) char *key = mem_printf("%s/key", d->path);
+    CLEANUP(mem_free) char *cert = mem_printf("%s/cert", d->path);
+    CLEANUP(mem_free) char *where = mem_printf("127.0.0.1:%u", port);
+    pid_t pid = run_openssl((const char *const[]){
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+        "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=test", "-addext",
+        "subjectAltName=IP:127.0.0.1", NULL});
+    int status = -1;
+    if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
+        return -1;
+    }
+    return run_openssl((const char *const[]){"openssl", "s_server", "-accept", where, "-key", key,
+                                             "-cert", cert, "-www", "-quiet", NULL});
+}
+
+static int ask(const char *url, const char *ca, struct err *e)
+{
+    CLEANUP(http_answer_clear) struct http_answer a = {0};
+    struct http_request q = {.url = url, .max = 100000, .within = 5 * CLOCK_SECOND, .ca_file = ca};
+    int r = http_call(&q, &a, e);
+    return r < 0 ? r : a.status;
+}
+
+static void https_is_proven(void **state)
 {
     (void)state;
-    struct server s = {.answer = "HTTP/1.1 200 OK\r\n\r\n"};
-    server_start(&s, "https");
-    CLEANUP(http_answer_clear) struct http_answer a = {0};
-    struct err e;
-    struct http_request q = {.url = s.url, .max = 10, .within = 300000};
-    CHECK(http_call(&q, &a, &e) < 0);
-    server_end(&s);
-    q.ca_file = "/nonexistent";
-    q.url = "https://127.0.0.1:1/";
-    CHECK(http_call(&q, &a, &e) < 0);
+    struct check_dir d = check_dir();
+    unsigned port = free_port();
+    pid_t pid = start_https(&d, port);
+    if (pid < 0) {
+        check_dir_clear(&d);
+        skip(); /* no openssl program here */
+    }
+    CLEANUP(mem_free) char *cert = mem_printf("%s/cert", d.path);
+    CLEANUP(mem_free) char *url = mem_printf("https://127.0.0.1:%u/", port);
+    CLEANUP(mem_free) char *other = mem_printf("https://localhost:%u/", port);
+    struct err e = {.text = ""};
+    int r = ERR_UNAVAIL;
+    for (int i = 0; i < 100 && r == ERR_UNAVAIL; i++) {
+        usleep(50000);
+        r = ask(url, cert, &e);
+    }
+    int unknown = ask(url, NULL, &e), wrong_name = ask(other, cert, NULL);
+    int no_file = ask(url, "/nonexistent", NULL);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    check_dir_clear(&d);
+    CHECK(r == 200);
+    CHECK(unknown == ERR_TRUST && strstr(e.text, "certificate") != NULL);
+    CHECK(wrong_name == ERR_TRUST);
+    CHECK(no_file == ERR_TRUST);
 }
 
 int main(void)
@@ -211,7 +281,7 @@ int main(void)
         TEST(redirects_are_answers),
         TEST(what_does_not_answer_is_unavailable),
         TEST(wrong_requests_are_refused_before_they_leave),
-        TEST(https_without_proof_is_refused),
+        TEST(https_is_proven),
     };
     unsetenv("http_proxy");
     unsetenv("https_proxy");

@@ -26,6 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEANUP(buf_clear) struct buf again = BUF(LIMIT_KEY_FILE * 8);
     js_write(&again, j);
     FUZZ_CHECK(key_info_parse(buf_view(&again), name, &second, NULL) == 0);
-    FUZZ_CHECK(memcmp(&first, &second, sizeof first) == 0);
+    FUZZ_CHECK(strcmp(first.name, second.name) == 0 && strcmp(first.role, second.role) == 0);
+    FUZZ_CHECK(first.purpose == second.purpose);
+    FUZZ_CHECK(memcmp(first.public.b, second.public.b, SIG_PUBLIC) == 0);
     return 0;
 }

@@ -120,7 +120,7 @@ static void a_damaged_file_is_named_with_the_reason(void **state)
     int fd = open(path, O_RDWR | O_CLOEXEC);
     uint8_t junk[600];
     memset(junk, 0x5a, sizeof junk);
-    CHECK_OK(fd_pwrite(fd, span_of(junk, sizeof junk), 5 * 4096, &e), e);
+    CHECK_OK(fd_pwrite(fd, span_of(junk, sizeof junk), UINT64_C(5) * 4096, &e), e);
     close(fd);
     CHECK_OK(db_open(path, 0, &db, &e), e);
     CHECK(db_check(db, &e) == ERR_FORMAT);

@@ -35,6 +35,10 @@ MUST_CHECK int account_operator_add(struct db *db, const json_t *q, struct event
                                     struct err *e);
 /* {product, access: customers|private|anyone, channel: recorded|public} -> product.set */
 MUST_CHECK int account_product_set(struct db *db, const json_t *q, struct event *ev, struct err *e);
+/* The organisation and account that products for anyone are granted to: the events that make them,
+ * none if they are there. */
+MUST_CHECK int account_anonymous_events(struct db *db, struct event ev[static 2], size_t *n,
+                                        struct err *e);
 
 /* CSV with header: name,contact[,manager][,language][,products]; a list of requests for
  * account_org_add() and account_org_grant(). Every bad line is named; then nothing is returned.

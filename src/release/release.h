@@ -17,6 +17,7 @@ struct release_ports {
     int (*append)(void *ctx, struct event *ev, size_t n, struct err *e);
     /* Requests to the signers (see signer.h). */
     int (*docs)(void *ctx, const json_t *request, struct tuf_docs *out, struct err *e);
+    int (*ask)(void *ctx, const json_t *request, json_t **answer, struct err *e); /* others */
     int (*verdict)(void *ctx, const json_t *request, struct buf *envelope, struct digest *sha256,
                    struct err *e);
     /* A reader of cordon.db for the calling thread; borrowed. */
@@ -90,3 +91,10 @@ MUST_CHECK int release_retro(struct release *r, const char *const *rules, size_t
 
 /* A stored blob is not what it was: alarm event, and withheld until it is repaired. */
 MUST_CHECK int release_alarm(struct release *r, const json_t *alarm, struct err *e);
+
+/* New keys for a role ({role}), and whatever they have to sign again. Answers {role, version}. */
+MUST_CHECK int release_rotate(struct release *r, const json_t *q, json_t **out, struct err *e);
+
+/* SHA256SUMS of one published version: {sums, signature, public}; see signer.h. */
+MUST_CHECK int release_sums(struct release *r, const char *product, const char *version,
+                            json_t **out, struct err *e);

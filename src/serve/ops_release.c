@@ -1,0 +1,140 @@
+/* ops_release.c - states of releases, and the retro-hunt. */
+#include "serve/gate.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+
+static int on_list(struct gate_call *c, json_t **answer, struct err *e)
+{
+    json_t *list = NULL;
+    int r = release_list(c->g->release, &list, e);
+    if (r == 0) {
+        *answer = js_new();
+        js_set(*answer, "releases", list);
+    }
+    return r;
+}
+
+static int product_version(struct gate_call *c, const char **product, const char **version,
+                           struct err *e)
+{
+    int r = js_str(c->m->body, "product", product, e);
+    return r < 0 ? r : js_str(c->m->body, "version", version, e);
+}
+
+static int on_show(struct gate_call *c, json_t **answer, struct err *e)
+{
+    const char *product = NULL, *version = NULL;
+    int r = product_version(c, &product, &version, e);
+    return r < 0 ? r : release_show(c->g->release, product, version, answer, e);
+}
+
+static int on_approve(struct gate_call *c, json_t **answer, struct err *e)
+{
+    const char *product = NULL, *version = NULL;
+    int r = product_version(c, &product, &version, e);
+    return r < 0 ? r : release_approve(c->g->release, product, version, c->who, answer, e);
+}
+
+static int what_reason(struct gate_call *c, const char **what, const char **reason, struct err *e)
+{
+    int r = js_str(c->m->body, "what", what, e);
+    r = r < 0 ? r : js_str(c->m->body, "reason", reason, e);
+    if (r == 0 && (*reason)[0] == 0) {
+        r = err_set(e, ERR_FORMAT, "a reason is needed: it is what customers will read");
+    }
+    return r;
+}
+
+static int on_withhold(struct gate_call *c, json_t **answer, struct err *e)
+{
+    const char *what = NULL, *reason = NULL;
+    int r = what_reason(c, &what, &reason, e);
+    return r < 0 ? r : release_withhold(c->g->release, what, reason, c->who, answer, e);
+}
+
+static int on_recall(struct gate_call *c, json_t **answer, struct err *e)
+{
+    const char *what = NULL, *reason = NULL;
+    int r = what_reason(c, &what, &reason, e);
+    return r < 0 ? r
+                 : release_recall(c->g->release, what, reason,
+                                  js_str_or(c->m->body, "replace", NULL), c->who, answer, e);
+}
+
+static int on_lift(struct gate_call *c, json_t **answer, struct err *e)
+{
+    const char *what = NULL, *reason = NULL;
+    int r = what_reason(c, &what, &reason, e);
+    return r < 0 ? r : release_lift(c->g->release, what, reason, c->who, answer, e);
+}
+
+static int on_stop_all(struct gate_call *c, json_t **answer, struct err *e)
+{
+    const char *reason = NULL;
+    int r = js_str(c->m->body, "reason", &reason, e);
+    return r < 0 ? r : release_stop_all(c->g->release, reason, c->who, answer, e);
+}
+
+static void on_step(void *ctx, uint64_t done, uint64_t all)
+{
+    gate_progress(ctx, "retro", done, all, NULL);
+}
+
+/* Rule files come as descriptors, opened with the rights of who asks; the pool wants paths. Their
+ * names matter for messages, so each is copied under its name into a private folder. */
+static int on_retro(struct gate_call *c, json_t **answer, struct err *e)
+{
+    const json_t *names = json_object_get(c->m->body, "names");
+    char *paths[IPC_FDS] = {0};
+    int r = 0;
+    if (c->m->n_fds == 0 || json_array_size(names) != c->m->n_fds) {
+        return err_set(e, ERR_FORMAT, "name at least one rule file");
+    }
+    char folder[] = "/tmp/cordon-retro-XXXXXX";
+    if (mkdtemp(folder) == NULL) {
+        return err_sys(e, "make a folder for the rules");
+    }
+    for (size_t i = 0; i < c->m->n_fds && r == 0; i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+        CLEANUP(buf_clear) struct buf text = BUF(LIMIT_RULE_FILE);
+        CLEANUP(mem_free) char *source = mem_printf("/proc/self/fd/%d", c->m->fds[i]);
+        CLEANUP(fd_close) int fd = dup(c->m->fds[i]);
+        if (name == NULL || strchr(name, '/') != NULL || name[0] == '.' || name[0] == 0) {
+            r = err_set(e, ERR_FORMAT, "a rule file's name is a name without folder");
+            break;
+        }
+        paths[i] = mem_printf("%s/%zu-%s", folder, i, name);
+        uint8_t *room = buf_room(&text, LIMIT_RULE_FILE);
+        ssize_t n = fd_pread(fd, room, LIMIT_RULE_FILE, 0);
+        r = n < 0 ? err_sys(e, "read %s", name)
+                  : file_write_lazy(AT_FDCWD, paths[i], span_of(room, (size_t)n), 0600, e);
+    }
+    r = r < 0
+            ? r
+            : release_retro(c->g->release, (const char *const *)paths, c->m->n_fds,
+                            js_bool_or(c->m->body, "force", false), c->who, on_step, c, answer, e);
+    for (size_t i = 0; i < IPC_FDS; i++) {
+        if (paths[i] != NULL) {
+            unlink(paths[i]);
+            free(paths[i]);
+        }
+    }
+    rmdir(folder);
+    return r;
+}
+
+const struct gate_op gate_ops_release[] = {{"release.list", GATE_RELEASE | GATE_RESPONDER, on_list},
+                                           {"release.show", GATE_RELEASE | GATE_RESPONDER, on_show},
+                                           {"release.approve", GATE_RELEASE, on_approve},
+                                           {"withhold", GATE_RELEASE | GATE_RESPONDER, on_withhold},
+                                           {"recall", GATE_RELEASE, on_recall},
+                                           {"lift", GATE_RELEASE, on_lift},
+                                           {"stop.all", GATE_RELEASE | GATE_RESPONDER, on_stop_all},
+                                           {"retro", GATE_LOCAL, on_retro},
+                                           {0}};

@@ -70,7 +70,7 @@ static int take_finding(const json_t *o, struct scan_finding *f, struct err *e)
     if (r == 0 && f->offset < -1) {
         return err_set(e, ERR_FORMAT, "member offset is out of range");
     }
-    if (r == 0 && (f->severity == VERDICT_NONE || f->severity == VERDICT_CLEAN)) {
+    if (r == 0 && f->severity == VERDICT_NONE) { /* clean is a note */
         return err_set(e, ERR_FORMAT, "a finding of severity %s", verdict_text(f->severity));
     }
     return r;

@@ -52,7 +52,8 @@ extern const size_t scan_n_engines;
 extern const struct engine engine_eicar, engine_hashes, engine_yara, engine_pe, engine_unpack;
 
 /* Records a finding (at most SCAN_FINDINGS are kept; the verdict counts all). `offset` -1: the
- * whole object. `engine` is the engine's name, `rule` is cut to 200 bytes. */
+ * whole object. Severity VERDICT_CLEAN: a note that refuses nothing. `engine` is the engine's
+ * name, `rule` is cut to 200 bytes. */
 #define SCAN_FINDINGS 1000
 void scan_run_find(struct scan_run *run, const struct scan_object *o, const char *engine,
                    const char *rule, enum verdict severity, int64_t offset, const char *fmt, ...)

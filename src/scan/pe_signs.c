@@ -122,6 +122,7 @@ static void size_signs(const struct pe *pe, struct pe_signs *out)
         TEXT(s, "ends in 4099 zero bytes and at 3 modulo 256, as a repaired FunLove infection "
                 "does: replace it by the original");
     } else {
+        s->common = true;
         TEXT(s, "the size is 3 modulo 256, as FunLove leaves it; by chance 1 file in 256");
     }
 }
@@ -137,8 +138,9 @@ static void tail_signs(const struct pe *pe, struct pe_signs *out)
              "bytes follow the Authenticode signature, so it was not the last thing written");
     }
     if (pe->overlay.len > 0) {
-        TEXT(add(out, "pe-overlay", false, offset_of(pe, pe->overlay)),
-             "%zu bytes follow the sections", pe->overlay.len);
+        struct pe_sign *s = add(out, "pe-overlay", false, offset_of(pe, pe->overlay));
+        s->common = true;
+        TEXT(s, "%zu bytes follow the sections", pe->overlay.len);
     }
 }
 

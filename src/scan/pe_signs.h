@@ -11,6 +11,7 @@
 struct pe_sign {
     const char *rule; /* a stable word: "pe-entry-last-section" */
     bool strong;
+    bool common;     /* weak, and so frequent that it is worth a word only beside a strong one */
     uint64_t offset; /* in the file */
     char text[200];  /* for a person */
 };

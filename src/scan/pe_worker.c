@@ -15,6 +15,9 @@ static int pe_scan(void *state, struct scan_run *run, const struct scan_object *
     pe_signs_of(o->bytes, &signs);
     for (size_t i = 0; i < signs.n; i++) {
         const struct pe_sign *s = &signs.sign[i];
+        if (s->common && !signs.strong) {
+            continue;
+        }
         scan_run_find(run, o, "pe", s->rule, s->strong ? VERDICT_SUSPICIOUS : VERDICT_CLEAN,
                       (int64_t)s->offset, "%s", s->text);
     }

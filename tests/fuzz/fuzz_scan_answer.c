@@ -7,7 +7,7 @@ static enum verdict worst_of(const struct scan_result *r)
     enum verdict v = VERDICT_CLEAN;
     for (size_t i = 0; i < r->n_findings; i++) {
         FUZZ_CHECK(r->findings[i].engine[0] != '\0' && r->findings[i].rule[0] != '\0');
-        FUZZ_CHECK(r->findings[i].severity > VERDICT_CLEAN);
+        FUZZ_CHECK(r->findings[i].severity > VERDICT_NONE);
         v = verdict_worst(v, r->findings[i].severity);
     }
     return v;

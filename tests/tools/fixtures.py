@@ -212,6 +212,27 @@ def nested_zips(levels):
     return data
 
 
+# Texts with the words that a rule looks for, inside comments behind an end of the script: a server
+# that got one would do nothing. The words are put together here, so that this file is not found.
+PHP = b"<?php exit; __halt_compiler(); # inert test text: "
+POST = b"$_PO" + b"ST['x']"
+
+
+def oab_page():
+    """Settings of a virtual directory as text; the script tag holds no script."""
+    script = b"<scr" + b"ipt language=none>inert</scr" + b"ipt>"
+    return (b"Name : OAB (test)\r\nInternalAuthenticationMethods : WindowsIntegrated\r\n"
+            b"ExtendedProtectionTokenChecking : None\r\nExternalUrl : http://f/" + script + b"\r\n")
+
+
+def aspx_comment():
+    return b'<%-- inert test text: ev' + b'al(Request.Item["x"], "unsafe") --%>\n'
+
+
+def mailbox_export():
+    return b"!BDN" + b"\0" * 60 + b'<%@ Page Language="inert" %>' + b"\0" * 60
+
+
 A = stored(b"a.txt", b"aaaa")
 B = stored(b"b.txt", b"bbbbbb")
 INNER = {"setup.exe": clean_pe(), "readme.txt": b"nothing here\n"}
@@ -223,6 +244,14 @@ ALL = {
     "moved.exe": entry_moved,
     "repaired.exe": funlove_repaired,
     "flcss.exe": flcss_like,
+    "oab.aspx": oab_page,
+    "comment.aspx": aspx_comment,
+    "mailbox.aspx": mailbox_export,
+    "comment.php": lambda: PHP + b"ev" + b"al(" + POST + b");\n",
+    "command.php": lambda: PHP + b"sys" + b"tem(" + POST + b");\n",
+    "plain.php": lambda: b"<?php echo htmlspecialchars($_GET['name']); ?>\n",
+    "plain.aspx": lambda: b'<%@ Page Language="C#" %><script runat="server">// none</script>\n',
+    "root.exe": lambda: clean_pe(),
     "mark.txt": lambda: b"An article about " + FUNLOVE_MARK + b" is no program.\n",
     "unsorted.exe": lambda: pe([RELOC, DATA, TEXT], 0x1000),
     "one.exe": lambda: pe([TEXT], 0x1000),

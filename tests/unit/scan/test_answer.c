@@ -28,6 +28,7 @@ static void the_verdict_follows_from_the_findings(void **state)
         enum verdict want;
     } cases[] = {
         {ANSWER("clean", "\"yara\"", "", "", ""), VERDICT_CLEAN},
+        {ANSWER("clean", "\"pe\"", "", FINDING("clean"), ""), VERDICT_CLEAN}, /* a note */
         {ANSWER("none", "\"yara\"", FAILED, "", ""), VERDICT_NONE},
         {ANSWER("malicious", "", "", FINDING("malicious"), ""), VERDICT_MALICIOUS},
         {ANSWER("suspicious", "", FAILED, FINDING("suspicious"), ""), VERDICT_SUSPICIOUS},
@@ -57,7 +58,7 @@ static void an_answer_that_is_not_well_formed_is_refused_whole(void **state)
         {ANSWER("clean", "", "", FINDING("malicious"), ""), "its findings say malicious"},
         {ANSWER("clean", "", FAILED, "", ""), "its findings say none"},
         {ANSWER("malicious", "", "", "", ""), "its findings say clean"},
-        {ANSWER("clean", "", "", FINDING("clean"), ""), "finding of severity clean"},
+        {ANSWER("clean", "", "", FINDING("none"), ""), "finding of severity none"},
         {ANSWER("clean", "\"a\",\"a\"", "", "", ""), "engine 1"},
         {ANSWER("clean", "7", "", "", ""), "engine 0"},
         {ANSWER("clean", "", "", "7", ""), "finding 0"},

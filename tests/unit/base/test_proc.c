@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -51,6 +52,27 @@ static int child_signals(void)
     return act.sa_handler == SIG_DFL && !sigismember(&now, SIGUSR1) ? 0 : 1;
 }
 
+/* Tied to the parent, and another user for good where one was given. */
+static int child_rights(void)
+{
+    int sig = 0;
+    uid_t r, e, s;
+    gid_t gr, ge, gs;
+    prctl(PR_GET_PDEATHSIG, &sig);
+    getresuid(&r, &e, &s);
+    getresgid(&gr, &ge, &gs);
+    if (sig != SIGKILL) {
+        return 1;
+    }
+    if (getuid() != 65534) {
+        return 2;
+    }
+    return r == e && e == s && gr == 65533 && ge == gr && gs == gr && getgroups(0, NULL) == 0 &&
+                   setuid(0) < 0
+               ? 0
+               : 3;
+}
+
 /* Starts a child of its own and is then killed: the grandchild must go too. */
 static int child_parent(void)
 {
@@ -74,6 +96,7 @@ static int child(const char *role)
     return strcmp(role, "fds") == 0       ? child_fds()
            : strcmp(role, "env") == 0     ? child_env()
            : strcmp(role, "signals") == 0 ? child_signals()
+           : strcmp(role, "rights") == 0  ? child_rights()
            : strcmp(role, "parent") == 0  ? child_parent()
            : strcmp(role, "stdin") == 0   ? (int)read(0, (char[1]){0}, 1)
                                           : (int)strlen(role);
@@ -204,6 +227,23 @@ static void signals_and_stdin_are_fresh(void **state)
     CHECK(ended(&p) == 0);
 }
 
+static void a_child_is_tied_and_may_be_another_user(void **state)
+{
+    (void)state;
+    struct proc p = spawn("rights", NULL, 0);
+    CHECK(ended(&p) == 2); /* tied, the same user */
+    struct proc_spec spec = {
+        .argv = (const char *const[]){"rights", NULL}, .uid = 65534, .gid = 65533};
+    struct err e;
+    int r = proc_spawn(&spec, &p, &e);
+    if (geteuid() != 0) {
+        CHECK(r == ERR_SYS && e.sys == EPERM && strstr(e.text, "take on the group") != NULL);
+        return;
+    }
+    CHECK_OK(r, e);
+    CHECK(ended(&p) == 0);
+}
+
 static void waiting_and_killing(void **state)
 {
     (void)state;
@@ -301,6 +341,7 @@ int main(int argc, char **argv)
         TEST(it_has_exactly_the_descriptors_it_is_given),
         TEST(only_chosen_variables_pass),
         TEST(signals_and_stdin_are_fresh),
+        TEST(a_child_is_tied_and_may_be_another_user),
         TEST(waiting_and_killing),
         TEST(a_child_outlives_the_thread_that_asked_for_it),
         TEST(a_child_does_not_outlive_its_parent),

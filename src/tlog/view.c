@@ -233,9 +233,19 @@ int tlog_view_root(struct tlog_view *v, uint64_t size, struct digest *out, struc
     return r < 0 ? r : range_root(v, 0, size, out, e);
 }
 
+/* By itself, because index + 1 wraps at the last number there is. */
+static int index_check(uint64_t index, uint64_t size, struct err *e)
+{
+    if (index < size) {
+        return 0;
+    }
+    return err_set(e, ERR_NOTFOUND, "no entry %llu in a log of %llu", (unsigned long long)index,
+                   (unsigned long long)size);
+}
+
 int tlog_view_leaf(struct tlog_view *v, uint64_t index, struct digest *out, struct err *e)
 {
-    int r = index < v->head.size ? 0 : size_check(v, index + 1, e);
+    int r = index_check(index, v->head.size, e);
     return r < 0 ? r : perfect(v, 0, index, out, e);
 }
 
@@ -269,12 +279,11 @@ int tlog_prove_inclusion(struct tlog_view *v, uint64_t index, uint64_t size,
                          struct tlog_hashes *out, struct err *e)
 {
     int r = size_check(v, size, e);
+    if (r == 0) {
+        r = index_check(index, size, e);
+    }
     if (r < 0) {
         return r;
-    }
-    if (index >= size) {
-        return err_set(e, ERR_NOTFOUND, "no entry %llu in a log of %llu", (unsigned long long)index,
-                       (unsigned long long)size);
     }
     struct range down[TLOG_HASHES];
     size_t n = 0;

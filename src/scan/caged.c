@@ -83,8 +83,9 @@ static int spawn(struct caged *w, struct err *e)
     if (r < 0) {
         return r;
     }
-    static const char *const argv[] = {"worker", NULL};
-    struct proc_spec spec = {.argv = argv, .fds = &pair[1], .n_fds = 1, .null_stdio = 1};
+    static const char *const argv[] = {"worker", NULL}, *const env[] = {"LANG=C.UTF-8", NULL};
+    struct proc_spec spec = {
+        .argv = argv, .fds = &pair[1], .n_fds = 1, .env = env, .null_stdio = 1};
     r = proc_spawn(&spec, &w->proc, e);
     fd_close(&pair[1]);
     w->sock = pair[0];

@@ -8,6 +8,16 @@
 #include "base/err.h"
 #include "base/json.h"
 
+/* The address sanitizer's shadow memory is 16 TiB of address space, so memory is not limited in
+ * builds with it, and its reports need stderr. */
+#if defined(__SANITIZE_ADDRESS__)
+#define CAGE_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CAGE_SANITIZED 1
+#endif
+#endif
+
 struct cage_limits {
     uint64_t memory;       /* RLIMIT_DATA: writable private bytes */
     uint64_t mapped;       /* further address space for read-only maps of the file and the rules */

@@ -16,14 +16,6 @@
 
 #include "base/fd.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define CAGE_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define CAGE_SANITIZED 1
-#endif
-#endif
-
 /* Newer than the kernel headers of Debian 12; values of the kernel's linux/landlock.h. */
 #define FS_ABI1 ((UINT64_C(1) << 13) - 1)
 #define FS_REFER (UINT64_C(1) << 13)     /* ABI 2 */
@@ -56,7 +48,7 @@ static int set_limits(const struct cage_limits *l, struct err *e)
         {RLIMIT_NOFILE, "RLIMIT_NOFILE", 16},    {RLIMIT_NPROC, "RLIMIT_NPROC", 0},
         {RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK", 0},   {RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE", 0},
         {RLIMIT_CPU, "RLIMIT_CPU", l->cpu},
-#ifndef CAGE_SANITIZED /* its shadow memory is 16 TiB of address space */
+#ifndef CAGE_SANITIZED
         {RLIMIT_DATA, "RLIMIT_DATA", l->memory}, {RLIMIT_AS, "RLIMIT_AS", l->memory + l->mapped},
 #endif
     };
@@ -188,15 +180,15 @@ static int add_rules(scmp_filter_ctx f)
     for (size_t i = 0; i < ARRAY_LEN(fcntls); i++) {
         r = r < 0 ? r
                   : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-                                     SCMP_A1(SCMP_CMP_EQ, fcntls[i]));
+                                     SCMP_A1(SCMP_CMP_EQ, fcntls[i], 0));
     }
     r = r < 0 ? r
               : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1,
-                                 SCMP_A4(SCMP_CMP_EQ, 0)); /* send(): no address */
+                                 SCMP_A4(SCMP_CMP_EQ, 0, 0)); /* send(): no address */
     /* abort() must end us as an abort, and signal nobody else */
     return r < 0 ? r
                  : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                                    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+                                    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 }
 
 static void release_filter(scmp_filter_ctx *f)

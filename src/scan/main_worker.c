@@ -104,7 +104,7 @@ static int read_start(const json_t *m, struct worker *w, struct cage_limits *cag
 
 static void quiet_stdio(void)
 {
-#ifndef __SANITIZE_ADDRESS__
+#ifndef CAGE_SANITIZED
     CLEANUP(fd_close) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; null >= 0 && fd <= 2; fd++) {
         dup2(null, fd);

@@ -2,6 +2,7 @@
  * set off, as a parser with a hole would be. */
 #include "pooled.h"
 
+#include "scan/cage.h"
 #include "scan/eicar.h"
 #include "scan/worker.h"
 
@@ -25,7 +26,7 @@ static void lie(void)
 
 static void eat_memory(void)
 {
-    for (;;) {
+    for (int i = 0; i < 64; i++) { /* four times what it may have */
         memset(mem_zeroed(1, (size_t)16 << 20), 1, (size_t)16 << 20);
     }
 }
@@ -153,9 +154,12 @@ static void a_trap_makes_its_own_file_uninspectable(void **state)
     (void)state;
     static const struct {
         const char *text, *says;
-    } cases[] = {{"TRAP:kill", "signal 9"}, {"TRAP:ptrace", "signal 31"},
-                 {"TRAP:exit", "status 0"}, {"TRAP:memory", "signal 6"},
-                 {"TRAP:lie", "message"},   {"TRAP:hang", "within"}};
+    } cases[] = {
+#ifndef CAGE_SANITIZED
+        {"TRAP:memory", "signal 6"},
+#endif
+        {"TRAP:kill", "signal 9"},   {"TRAP:ptrace", "signal 31"}, {"TRAP:exit", "status 0"},
+        {"TRAP:lie", "message"},     {"TRAP:hang", "within"}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct scan_result r = scan_text(pool, cases[i].text);
         if (r.verdict != VERDICT_UNINSPECTABLE || strstr(r.reason, cases[i].says) == NULL) {

@@ -3,6 +3,9 @@
 
 #include "fixture.h"
 
+#include <archive.h>
+#include <archive_entry.h>
+#include <locale.h>
 #include <sys/stat.h>
 
 static struct scan_pool *pool;
@@ -150,6 +153,76 @@ static void containers_are_opened_inside_the_cage(void **state)
     }
 }
 
+/* One file in an archive that libarchive itself wrote. */
+static struct buf written(int (*format)(struct archive *), int (*filter)(struct archive *),
+                          const char *name)
+{
+    static const char content[] = "plain words\n";
+    struct buf b = BUF((size_t)4 << 20);
+    size_t used = 0;
+    uint8_t *room = buf_room(&b, (size_t)2 << 20);
+    struct archive *a = archive_write_new();
+    struct archive_entry *entry = archive_entry_new();
+    CHECK(format(a) >= ARCHIVE_WARN && (filter == NULL || filter(a) == ARCHIVE_OK));
+    archive_write_set_bytes_in_last_block(a, 1);
+    CHECK(archive_write_open_memory(a, room, (size_t)2 << 20, &used) == ARCHIVE_OK);
+    archive_entry_set_pathname(entry, name);
+    archive_entry_set_size(entry, sizeof content - 1);
+    archive_entry_set_filetype(entry, AE_IFREG);
+    archive_entry_set_perm(entry, 0644);
+    CHECK(archive_write_header(a, entry) == ARCHIVE_OK);
+    CHECK(archive_write_data(a, content, sizeof content - 1) == sizeof content - 1);
+    CHECK(archive_write_close(a) == ARCHIVE_OK);
+    archive_entry_free(entry);
+    archive_write_free(a);
+    buf_added(&b, used);
+    return b;
+}
+
+/* Formats of which no file lies about: each must open in the cage, with a name that needs more than
+ * ASCII, since that is where the C library would open files. */
+static void each_format_opens_in_the_cage(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int (*format)(struct archive *), (*filter)(struct archive *);
+        size_t members;
+    } cases[] = {
+        {"a.7z", archive_write_set_format_7zip, NULL, 1},
+        {"a.zip", archive_write_set_format_zip, NULL, 1},
+        {"a.iso", archive_write_set_format_iso9660, NULL, 1},
+        {"a.xar", archive_write_set_format_xar, NULL, 1},
+        {"a.cpio", archive_write_set_format_cpio_newc, NULL, 1},
+        {"a.tar", archive_write_set_format_ustar, NULL, 1},
+        {"a.tar", archive_write_set_format_v7tar, NULL, 1},
+        {"a.ar", archive_write_set_format_ar_bsd, NULL, 1},
+        {"a.tar.zst", archive_write_set_format_pax, archive_write_add_filter_zstd, 2},
+        {"a.tar.lz4", archive_write_set_format_pax, archive_write_add_filter_lz4, 2},
+        {"a.tar.xz", archive_write_set_format_pax, archive_write_add_filter_xz, 2},
+        {"a.tar.lz", archive_write_set_format_pax, archive_write_add_filter_lzip, 2},
+        {"a.tar.lzma", archive_write_set_format_pax, archive_write_add_filter_lzma, 2},
+        {"a.tar.Z", archive_write_set_format_pax, archive_write_add_filter_compress, 2},
+        {"a.tar.bz2", archive_write_set_format_pax, archive_write_add_filter_bzip2, 2},
+    };
+    CHECK(setlocale(LC_CTYPE, "C.UTF-8") != NULL);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(buf_clear)
+        struct buf b =
+            written(cases[i].format, cases[i].filter, i == 7 ? "smoer.txt" : "sm\xc3\xb6r.txt");
+        struct scan_result r = {0};
+        struct err e = {0};
+        struct scan_job job = {.fd = sealed(buf_view(&b)), .name = cases[i].name, .result = &r};
+        CHECK_OK(scan_files(pool, &job, 1, &e), e);
+        close(job.fd);
+        if (r.verdict != VERDICT_CLEAN || r.n_members != cases[i].members ||
+            strstr(r.members[r.n_members - 1].path, "r.txt") == NULL) {
+            fail_msg("%s: %s", cases[i].name, json_dumps(scan_result_json(&r), 0));
+        }
+        scan_result_clear(&r);
+    }
+}
+
 struct sample {
     char paths[48][300];
     size_t n, seen;
@@ -200,6 +273,7 @@ int main(int argc, char **argv)
         TEST(a_weak_sign_is_noted_and_refuses_nothing),
         TEST(a_finding_inside_names_its_member),
         TEST(containers_are_opened_inside_the_cage),
+        TEST(each_format_opens_in_the_cage),
         TEST(no_rule_finds_anything_in_a_clean_system),
     };
     return cmocka_run_group_tests(tests, start, stop);

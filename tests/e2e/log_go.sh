@@ -17,7 +17,7 @@ if [ -z "$go" ] || [ ! -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ]; t
     exit 77
 fi
 unset GOROOT
-export GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE="$work/cache" GOFLAGS= GOTOOLCHAIN=local
+export GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE="$work/cache" GOFLAGS='' GOTOOLCHAIN=local
 (cd "$SOURCE/tests/e2e/gocheck" && "$go" build -o "$work/gocheck" main.go)
 
 fail() {

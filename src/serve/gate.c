@@ -299,7 +299,10 @@ int gate_main(struct boot *boot)
                        .lock = PTHREAD_MUTEX_INITIALIZER,
                        .wake = PTHREAD_COND_INITIALIZER,
                        .control = -1,
-                       .web = -1};
+                       .web = -1,
+                       .web_lock = PTHREAD_MUTEX_INITIALIZER,
+                       .net_lock = PTHREAD_MUTEX_INITIALIZER};
+    g->nonces = js_new();
     g->alarms = js_list();
     g->started = clock_now();
     pthread_key_create(&g->db_key, close_thread_db);

@@ -10,6 +10,14 @@
 #include "release/release.h"
 #include "serve/roles.h"
 
+struct gate_batch;
+/* The batches that one operator holds open over the network. */
+struct gate_net {
+    char who[LIMIT_NAME + 1];
+    struct gate_batch *batches;
+};
+struct upload;
+
 struct gate {
     struct boot boot;
     struct settings *settings;
@@ -26,6 +34,13 @@ struct gate {
     json_t *alarms; /* that came from the recorder and wait to be handled; under `lock` */
     pthread_cond_t wake;
     int64_t started;
+    json_t *nonces;           /* of signed requests, with their time; under `lock` */
+    pthread_mutex_t web_lock; /* one writer at a time to web */
+    pthread_mutex_t net_lock; /* batches held over the network */
+    struct gate_net net[16];
+    size_t net_next;
+    struct upload *uploads; /* under `lock` */
+    unsigned calls;         /* passed on by web and not yet answered; under `lock` */
 };
 
 /* What kinds of callers may do; a role of an operator over the network, or the control socket. */
@@ -36,7 +51,6 @@ enum gate_may {
     GATE_RESPONDER = 4,
 };
 
-struct gate_batch;
 struct gate_call {
     struct gate *g;
     struct ipc_msg *m;

@@ -39,7 +39,7 @@ static int on_event(struct gate_call *c, json_t **answer, struct err *e)
     json_t *list = NULL;
     int r = to_recorder(c, "event", &list, e);
     if (r == 0) {
-        *answer = json_incref(json_array_get(list, 0));
+        *answer = json_incref(json_array_get(json_object_get(list, "events"), 0));
         js_free(&list);
     }
     return r;

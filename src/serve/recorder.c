@@ -252,7 +252,8 @@ static int on_event(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t 
     int bad = js_u64(m->body, "index", &index, e);
     bad = bad < 0 ? bad : record_get(r->rec, index, &ev, e);
     if (bad == 0) {
-        *answer = events_to_json(&ev, 1);
+        *answer = js_new();
+        js_set(*answer, "events", events_to_json(&ev, 1));
     }
     return bad;
 }

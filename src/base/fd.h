@@ -4,9 +4,9 @@
 #include "base/span.h"
 #include <sys/types.h>
 
-void fd_close(int *fd); /* for CLEANUP: closes if >= 0, sets -1, keeps errno */
-ssize_t fd_read(int fd, void *p, size_t n);                 /* read(), retried on EINTR */
-ssize_t fd_pread(int fd, void *p, size_t n, uint64_t at);   /* reads until n bytes or the end */
+void fd_close(int *fd);                     /* for CLEANUP: closes if >= 0, sets -1, keeps errno */
+ssize_t fd_read(int fd, void *p, size_t n); /* read(), retried on EINTR */
+ssize_t fd_pread(int fd, void *p, size_t n, uint64_t at);      /* reads until n bytes or the end */
 MUST_CHECK int fd_write(int fd, struct span s, struct err *e); /* all of it */
 MUST_CHECK int fd_pwrite(int fd, struct span s, uint64_t at, struct err *e);
 

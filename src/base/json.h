@@ -28,8 +28,10 @@ MUST_CHECK int js_str(const json_t *o, const char *name, const char **out, struc
 MUST_CHECK int js_int(const json_t *o, const char *name, int64_t *out, struct err *e);
 MUST_CHECK int js_u64(const json_t *o, const char *name, uint64_t *out, struct err *e);
 MUST_CHECK int js_bool(const json_t *o, const char *name, bool *out, struct err *e);
-MUST_CHECK int js_obj(const json_t *o, const char *name, json_t **out, struct err *e); /* borrowed */
-MUST_CHECK int js_arr(const json_t *o, const char *name, json_t **out, struct err *e); /* borrowed */
+MUST_CHECK int js_obj(const json_t *o, const char *name, json_t **out,
+                      struct err *e); /* borrowed */
+MUST_CHECK int js_arr(const json_t *o, const char *name, json_t **out,
+                      struct err *e); /* borrowed */
 MUST_CHECK int js_sha256(const json_t *o, const char *name, struct digest *out, struct err *e);
 /* Optional members: the default when absent or of another type. */
 const char *js_str_or(const json_t *o, const char *name, const char *other);

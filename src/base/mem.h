@@ -10,7 +10,7 @@
 #define mem_array(T, n) ((T *)mem_zeroed((n), sizeof(T)))
 
 void *mem_zeroed(size_t n, size_t size) __attribute__((malloc)); /* zero-filled; free() it */
-void *mem_resize(void *p, size_t n, size_t size); /* like reallocarray(), aborts on failure */
+void *mem_resize(void *p, size_t n, size_t size);     /* like reallocarray(), aborts on failure */
 char *mem_str(const char *s) __attribute__((malloc)); /* copy of s, or NULL for NULL */
 char *mem_text(const void *p, size_t len) __attribute__((malloc)); /* len bytes and a NUL */
 char *mem_printf(const char *fmt, ...) PRINTF(1, 2) __attribute__((malloc));

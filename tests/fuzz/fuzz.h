@@ -11,10 +11,12 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Unlike assert() it stays in every build and says which property was broken. */
-#define FUZZ_CHECK(x)                                                                              \
-    do {                                                                                           \
-        if (!(x)) {                                                                                \
-            fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #x);                  \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
+#define FUZZ_CHECK(x) fuzz_check((x) ? 1 : 0, #x, __FILE__, __LINE__)
+
+static inline void fuzz_check(int ok, const char *text, const char *file, int line)
+{
+    if (!ok) {
+        fprintf(stderr, "%s:%d: %s does not hold\n", file, line, text);
+        abort();
+    }
+}

@@ -299,21 +299,33 @@ static void refuse_zip(struct unpack *u, const struct zip_report *z)
     }
 }
 
-/* Only programs and scripts have a reason to stand before a zip. */
-static bool prefix_is_program(struct span s)
+/* Programs and scripts have a reason to stand before a zip, and two formats are a zip with a mark
+ * of their own in front: Java modules and browser extensions. */
+static bool prefix_is_meant(struct span s, uint64_t len)
 {
-    return s.len > 4 && (memcmp(s.p, "MZ", 2) == 0 ||
-                         memcmp(s.p,
-                                "\x7f"
-                                "ELF",
-                                4) == 0 ||
-                         memcmp(s.p, "#!", 2) == 0);
+    static const struct {
+        const char *mark;
+        size_t n;
+        uint64_t most;
+    } known[] = {{"MZ", 2, UINT64_MAX},
+                 {"\x7f"
+                  "ELF",
+                  4, UINT64_MAX},
+                 {"#!", 2, UINT64_MAX},
+                 {"JM\1\0", 4, 4},
+                 {"Cr24", 4, 65536}};
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (s.len > known[i].n && memcmp(s.p, known[i].mark, known[i].n) == 0) {
+            return len <= known[i].most;
+        }
+    }
+    return false;
 }
 
 static void check_zip(struct unpack *u, struct zip_report *z)
 {
     zip_check(u->found.bytes, scan_run_limits(u->run)->members, z);
-    if (z->state == ZIP_PLAIN && z->prefix > 0 && !prefix_is_program(u->found.bytes)) {
+    if (z->state == ZIP_PLAIN && z->prefix > 0 && !prefix_is_meant(u->found.bytes, z->prefix)) {
         z->state = ZIP_AMBIGUOUS;
         snprintf(z->text, sizeof z->text, "%llu bytes stand before its first member",
                  (unsigned long long)z->prefix);

@@ -122,6 +122,8 @@ static void each_container_gets_its_verdict(void **state)
         {"names-differ.zip", "suspicious", "zip-ambiguous", NULL},
         {"gap.zip", "suspicious", "zip-ambiguous", NULL},
         {"prefix.zip", "suspicious", "zip-ambiguous", "setup.exe"},
+        {"module.jmod", "clean", NULL, "setup.exe"},
+        {"notmodule.jmod", "suspicious", "zip-ambiguous", "setup.exe"},
         {"suffix.zip", "suspicious", "zip-ambiguous", NULL},
         {"two-ends.zip", "suspicious", "zip-ambiguous", NULL},
         {"weird.tar", "malicious", "path-climbs", "/absolute"},

@@ -139,7 +139,7 @@ struct tuf_change {
 /* One consistent step: removes, recalls, then adds. Signs the bins that it touches (all of them
  * after a re-binning), recalls and releases when they change, snapshot and timestamp. A digest that
  * is recalled and not lifted is not added: ERR_DENIED. A change that changes nothing gives no
- * documents. */
+ * documents. A recall does not look for its targets: name their paths in `remove`. */
 MUST_CHECK int tuf_publish(struct tuf_repo *repo, const struct tuf_sign *sign,
                            const struct tuf_change *change, struct tuf_docs *docs, struct err *e);
 

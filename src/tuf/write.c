@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -207,8 +208,11 @@ static int stage(int dir, const struct tuf_docs *docs, struct err *e)
         rc = err_set(e, ERR_BUG, "a change of metadata without a timestamp");
     }
     rc = rc < 0 ? rc : file_sync_fs(dir, e);
-    rc = rc < 0 ? rc : file_write(dir, NEXT, buf_view(&timestamp->bytes), MODE, e);
-    return rc;
+    if (rc < 0) {
+        return rc;
+    }
+    assert(timestamp != NULL);
+    return file_write(dir, NEXT, buf_view(&timestamp->bytes), MODE, e);
 }
 
 static void give_up(int dir)

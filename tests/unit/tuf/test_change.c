@@ -68,7 +68,7 @@ static void a_refused_target_leaves_all_as_it_was(void **state)
     bad[0].custom = big;
     bad[1].custom = list;
     bad[3].length = UINT64_MAX;
-    int want[4] = {ERR_LIMIT, ERR_FORMAT, ERR_FORMAT, ERR_LIMIT};
+    const int want[4] = {ERR_LIMIT, ERR_FORMAT, ERR_FORMAT, ERR_LIMIT};
     for (size_t i = 0; i < 4; i++) {
         struct tuf_target both[2] = {site_target("p/1/good.exe"), bad[i]};
         struct tuf_change c = {.add = both, .n_add = 2};

@@ -94,6 +94,60 @@ static void bins_of_a_lost_division_stay_listed(void **state)
     site_clear(&s);
 }
 
+/* Its keys are people's: it is named, and one of them signs it above what clients have seen. */
+static void targets_from_a_backup_waits_for_its_keys(void **state)
+{
+    (void)state;
+    struct site s;
+    struct tuf_docs docs;
+    struct err e;
+    char kept[260];
+    site_new(&s);
+    save_folder(&s, kept);
+    CHECK_OK(tuf_rotate(s.repo, &s.sign, TUF_TARGETS, NULL, &docs, &e), e);
+    site_store(&s, &docs);
+    CHECK(tuf_version(s.repo, "targets") == 2 && tuf_version(s.repo, "root") == 1);
+    restore_folder(&s, kept);
+    s.sign.role[TUF_TARGETS].n = 0;
+    site_publish_now(&s, "p/1/a.exe"); /* business goes on */
+    CHECK(tuf_behind(s.repo, TUF_TARGETS) && !tuf_behind(s.repo, TUF_SNAPSHOT));
+    s.sign.role[TUF_TARGETS].n = 1;
+    CHECK_OK(tuf_rotate(s.repo, &s.sign, TUF_TARGETS, NULL, &docs, &e), e);
+    site_store(&s, &docs);
+    CHECK(tuf_version(s.repo, "targets") == 3 && !tuf_behind(s.repo, TUF_TARGETS));
+    drop_folder(kept);
+    site_clear(&s);
+}
+
+/* New keys of the bins that never reached the folder: the folder's old ones do not stop us. */
+static void a_rotation_that_was_lost_is_repeated(void **state)
+{
+    (void)state;
+    static const enum tuf_role roles[] = {TUF_BINS, TUF_RELEASES, TUF_RECALLS, TUF_SNAPSHOT};
+    for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
+        struct site s;
+        struct tuf_docs lost, docs;
+        struct err e;
+        struct site_key key;
+        site_new(&s);
+        site_publish_now(&s, "p/1/a.exe");
+        struct sig_by fresh = site_key_of(&key, 77);
+        struct tuf_keyset set = {.key = {fresh.key}, .n = 1, .threshold = 1};
+        s.sign.role[roles[i]].by = &fresh; /* the old key is gone already */
+        CHECK_OK(tuf_rotate(s.repo, &s.sign, roles[i], &set, &lost, &e), e);
+        js_free(&s.state);
+        s.state = tuf_state(s.repo);
+        site_open(&s);
+        CHECK_OK(tuf_rotate(s.repo, &s.sign, roles[i], &set, &docs, &e), e);
+        site_store(&s, &docs);
+        site_open(&s);
+        CHECK(site_has(&s, "p/1/a.exe"));
+        site_publish_now(&s, "p/1/b.exe");
+        tuf_docs_clear(&lost);
+        site_clear(&s);
+    }
+}
+
 static void documents_that_were_never_written_are_signed_above(void **state)
 {
     (void)state;
@@ -220,6 +274,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(versions_never_fall_after_a_restored_backup),
         TEST(bins_of_a_lost_division_stay_listed),
+        TEST(targets_from_a_backup_waits_for_its_keys),
+        TEST(a_rotation_that_was_lost_is_repeated),
         TEST(documents_that_were_never_written_are_signed_above),
         TEST(half_a_life_signs_again),
         TEST(an_expired_repository_opens_and_signs_itself_again),

@@ -6,14 +6,13 @@
  * of them. The library's own name is taken over for this program. */
 static int die_at = -1;
 
-int renameat(int from_dir, const char *from, int to_dir, const char *to);
-int renameat(int from_dir, const char *from, int to_dir, const char *to)
+int renameat(int oldfd, const char *old, int newfd, const char *new)
 {
     if (die_at == 0) {
         _exit(9);
     }
     die_at -= die_at > 0;
-    return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, 0);
+    return (int)syscall(SYS_renameat2, oldfd, old, newfd, new, 0);
 }
 
 /* Writes in a child that dies at rename `n`; true if it lived to the end. */

@@ -2,7 +2,7 @@
 
 #include "scan/pe.h"
 
-#include <ctype.h>
+#include <strings.h>
 
 #define MARK(kind, word, at, bytes)                                                                \
     {                                                                                              \
@@ -67,15 +67,7 @@ static bool has(struct span s, size_t at, const char *mark, size_t len)
 static bool ends_with(const char *name, const char *end)
 {
     size_t n = strlen(name), m = strlen(end);
-    if (n < m) {
-        return false;
-    }
-    for (size_t i = 0; i < m; i++) {
-        if (tolower((unsigned char)name[n - m + i]) != end[i]) {
-            return false;
-        }
-    }
-    return true;
+    return n >= m && strcasecmp(name + n - m, end) == 0;
 }
 
 /* A tar of 1979 has no mark; its first header carries a sum of its own bytes. */

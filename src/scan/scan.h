@@ -60,9 +60,9 @@ void scan_config_from(struct scan_config *c, const struct settings *s);
 
 struct scan_finding {
     char *engine, *rule, *text;
-    char *member; /* "" for the file itself, else as in struct scan_member */
+    char *member;          /* "" for the file itself, else as in struct scan_member */
     enum verdict severity; /* VERDICT_CLEAN: a note, which refuses nothing */
-    int64_t offset; /* within the member; -1: the whole */
+    int64_t offset;        /* within the member; -1: the whole */
 };
 struct scan_member {
     char *path; /* names from the outer to the inner archive, parted by "//" */

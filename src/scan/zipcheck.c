@@ -55,6 +55,17 @@ static struct reader reader_from(struct span file, uint64_t at)
     return r;
 }
 
+/* Where the end record at `i` says that the file ends; 0 when there is none. */
+static uint64_t end_said_at(struct span file, size_t i)
+{
+    struct reader r = reader_from(file, i);
+    if (file.p[i] != 'P' || reader_le32(&r) != END) {
+        return 0;
+    }
+    reader_skip(&r, 16);
+    return (uint64_t)i + END_BYTES + reader_le16(&r);
+}
+
 /* The end record whose comment ends with the file. Many programs take the last mark there is, so
  * another one behind it, or a second that fits, would be read differently. */
 static bool find_end(struct span file, uint64_t *at, struct zip_report *out)
@@ -63,25 +74,18 @@ static bool find_end(struct span file, uint64_t *at, struct zip_report *out)
     uint64_t fit = UINT64_MAX, loose = UINT64_MAX; /* loose: the last that does not fit */
     bool follows = false;
     for (size_t i = file.len < END_BYTES ? 0 : file.len - END_BYTES + 1; i-- > least;) {
-        struct reader r = reader_from(file, i);
-        if (file.p[i] != 'P' || reader_le32(&r) != END) {
-            continue;
-        }
-        reader_skip(&r, 16);
-        uint64_t ends = (uint64_t)i + END_BYTES + reader_le16(&r);
-        bool fits = ends == file.len;
-        if (fits && (fit != UINT64_MAX || loose != UINT64_MAX)) {
+        uint64_t ends = end_said_at(file, i);
+        bool none = fit == UINT64_MAX;
+        if (ends == file.len && !(none && loose == UINT64_MAX)) {
             return say(out, ZIP_AMBIGUOUS, i, "it has two end records");
         }
-        fit = fits ? i : fit;
-        loose = fit == UINT64_MAX && loose == UINT64_MAX ? i : loose;
-        follows = follows || (fit == UINT64_MAX && ends < file.len);
-    }
-    if (fit == UINT64_MAX && follows) {
-        return say(out, ZIP_AMBIGUOUS, loose, "bytes follow its end record");
+        fit = ends == file.len ? i : fit;
+        loose = ends != 0 && ends != file.len && none ? i : loose;
+        follows = follows || (ends != 0 && ends < file.len && none);
     }
     if (fit == UINT64_MAX) {
-        return say(out, ZIP_DAMAGED, file.len, "it has no end record: cut short?");
+        return follows ? say(out, ZIP_AMBIGUOUS, loose, "bytes follow its end record")
+                       : say(out, ZIP_DAMAGED, file.len, "it has no end record: cut short?");
     }
     *at = fit;
     return true;

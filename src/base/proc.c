@@ -50,7 +50,7 @@ struct launch {
     int from[PROC_FDS + 2]; /* the given ones, the image, the pipe that reports a failure */
     int n;                  /* of the given ones */
     pid_t parent;
-    bool null_stdio;
+    bool null_stdio, lasting;
     unsigned uid, gid;
     sigset_t mask; /* of the parent's thread */
 };
@@ -116,7 +116,9 @@ NORETURN static void child(struct launch *l)
     if (f.step == NULL) {
         f.step = shed_rights(l);
     }
-    if (f.step == NULL) {
+    if (f.step == NULL && l->lasting) {
+        setsid();
+    } else if (f.step == NULL) {
         /* After the change of user, which would clear it. A parent that died before this call is
          * seen in getppid(). */
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
@@ -322,6 +324,7 @@ int proc_spawn(const struct proc_spec *spec, struct proc *out, struct err *e)
                        .env = env,
                        .n = (int)spec->n_fds,
                        .null_stdio = spec->null_stdio != 0,
+                       .lasting = spec->lasting != 0,
                        .uid = spec->uid,
                        .gid = spec->gid};
     for (size_t i = 0; i < spec->n_fds; i++) {

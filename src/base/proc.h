@@ -4,8 +4,9 @@
  * not mix versions), started as "PROGRAM ROLE args", with exactly the descriptors it is given:
  * the first becomes descriptor 3, the next 4, and so on; all else is closed.
  *
- * A child dies with its parent. The kernel sends that signal when the *thread* that forked ends, so
- * a spawn from another thread than the main one is done by a thread that proc.c keeps for ever. */
+ * A child dies with its parent, unless it is `lasting`. The kernel sends that signal when the
+ * *thread* that forked ends, so a spawn from another thread than the main one is done by a thread
+ * that proc.c keeps for ever. */
 #pragma once
 #include "base/err.h"
 #include <sys/types.h>
@@ -32,6 +33,7 @@ struct proc_spec {
     const char *const *env; /* NULL: only PATH, LANG, TZ and CORDON_* are passed on */
     int null_stdio;         /* stdin from /dev/null; stdout and stderr are kept */
     unsigned uid, gid;      /* 0 0: unchanged */
+    int lasting;            /* outlives its parent, in a session of its own */
 };
 /* Returns when the child's exec has succeeded; its failure is reported here. Signals are back at
  * their defaults and unblocked in the child. The caller keeps its descriptors. */

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "scan/scan.h"
+#include "serve/local.h"
 #include "signer/signer.h"
 
 int role_settings(const struct boot *b, struct settings **out, struct err *e)
@@ -77,7 +78,8 @@ static const struct {
 } table[] = {{"serve-recorder", recorder_main},
              {"serve-gate", gate_main},
              {"serve-web", web_main},
-             {"serve-signer", signer_role}};
+             {"serve-signer", signer_role},
+             {"serve-local", local_main}};
 
 int serve_role(int argc, char **argv)
 {

@@ -227,8 +227,11 @@ static int run_groups(const struct serve_opts *o, const struct group_listen *l, 
             log_error("serve.start", "%s", e->text);
         } else {
             if (!once && o->ready >= 0) {
-                (void)fd_write(o->ready, span_str("ready\n"), NULL);
-                close(o->ready);
+                CLEANUP(js_free) json_t *ready = js_new();
+                js_set_str(ready, "op", "ready");
+                if (ipc_send(o->ready, 0, ready, NULL, 0, NULL) < 0) {
+                    log_info("serve.ready", "nobody waits for it any more");
+                }
             }
             once = true;
             enum why why = watch(o, &g, signals);

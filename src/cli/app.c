@@ -1,0 +1,135 @@
+#include "cli/cli.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/ipc.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/table.h"
+#include "serve/local.h"
+
+void app_print_json(const json_t *j)
+{
+    CLEANUP(buf_clear) struct buf b = BUF(LIMIT_JSON);
+    js_write(&b, j);
+    fputs(buf_text(&b), stdout);
+    fputc('\n', stdout);
+}
+
+int app_open_site(struct app *app, struct err *e)
+{
+    CLEANUP(buf_clear) struct buf b = BUF(LIMIT_CONFIG);
+    const char *env = getenv("CORDON_SITE");
+    if (app->site_path == NULL) {
+        app->site_path = env != NULL ? env : ".";
+    }
+    char *whole = realpath(app->site_path, NULL); /* children have other working folders */
+    if (whole == NULL) {
+        return err_sys(e, "open the site %s", app->site_path);
+    }
+    app->site_path = whole;
+    int r = file_open_dir(AT_FDCWD, whole, &app->site, e);
+    r = r < 0 ? r : file_read(app->site, "cordon.yaml", LIMIT_CONFIG, &b, e);
+    if (r == ERR_NOTFOUND) {
+        return err_set(e, ERR_NOTFOUND,
+                       "%s is no site: it has no cordon.yaml; make one with `cordon init DIR`, or "
+                       "name it with -C DIR or CORDON_SITE",
+                       whole);
+    }
+    app->settings = settings_new();
+    r = r < 0 ? r : settings_parse(app->settings, buf_view(&b), e);
+    app->settings_text = buf_steal(&b);
+    return r < 0 ? err_wrap(e, r, "read %s/cordon.yaml", whole) : 0;
+}
+
+int app_passphrase(struct app *app, bool fresh, struct key_pass *out, struct err *e)
+{
+    int r = key_passphrase(app->passphrase_file, fresh, out, e);
+    if (r == 0 && out->warning[0] != 0) {
+        log_warn("passphrase", "%s", out->warning);
+    }
+    return r;
+}
+
+int app_connect(struct app *app, bool with_root, struct err *e)
+{
+    CLEANUP(key_pass_clear) struct key_pass pass = {0};
+    struct local_opts o = {.site = app->site,
+                           .path = app->site_path,
+                           .settings_text = app->settings_text,
+                           .with_root = with_root};
+    if (local_connect(&o, &app->control, e) == 0) {
+        return with_root ? err_set(e, ERR_CONFLICT,
+                                   "a server runs: stop it first, since root keys are not given to "
+                                   "a running server")
+                         : 0;
+    }
+    int r = app_passphrase(app, false, &pass, e);
+    o.pass = &pass;
+    return r < 0 ? r : local_connect(&o, &app->control, e);
+}
+
+static void show_progress(const struct app *app, const json_t *p)
+{
+    if (!app->quiet) {
+        progress(js_str_or(p, "what", ""), (uint64_t)js_int_or(p, "done", 0),
+                 (uint64_t)js_int_or(p, "all", 0), js_str_or(p, "detail", NULL));
+    }
+}
+
+int app_call(struct app *app, const char *op, json_t *take, const int *fds, size_t n_fds,
+             json_t **answer, struct err *e)
+{
+    CLEANUP(js_free) json_t *q = take;
+    js_set_str(q, "op", op);
+    int r = ipc_send(app->control, ++app->seq, q, fds, n_fds, e);
+    while (r == 0) {
+        CLEANUP(ipc_msg_clear) struct ipc_msg m = {0};
+        r = ipc_recv(app->control, &m, e);
+        if (r < 0) {
+            return err_wrap(e, r, "the server went away before it answered; look at its messages");
+        }
+        const json_t *p = json_object_get(m.body, "progress");
+        if (p != NULL) {
+            show_progress(app, p);
+            continue;
+        }
+        progress_end();
+        r = ipc_result(m.body, e);
+        if (r == 0) {
+            *answer = json_incref(m.body);
+            return 0;
+        }
+    }
+    return r;
+}
+
+int app_do(struct app *app, const char *op, json_t *take, const char *text, struct err *e)
+{
+    CLEANUP(js_free) json_t *answer = NULL;
+    int r = app_call(app, op, take, NULL, 0, &answer, e);
+    if (r < 0) {
+        return r;
+    }
+    if (app->json) {
+        app_print_json(answer);
+    } else if (text != NULL) {
+        puts(text);
+    }
+    return CLI_DONE;
+}
+
+int app_open_file(const char *path, int *out, struct err *e)
+{
+    int fd = strcmp(path, "-") == 0 ? fcntl(0, F_DUPFD_CLOEXEC, 3)
+                                    : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        return err_sys(e, "open %s", path);
+    }
+    *out = fd;
+    return 0;
+}

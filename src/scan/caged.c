@@ -92,14 +92,20 @@ static int spawn(struct caged *w, struct err *e)
     return r < 0 ? err_wrap(e, r, "start a caged worker") : 0;
 }
 
+struct question {
+    const json_t *body;
+    const int *fds;
+    size_t n_fds;
+    int64_t within; /* microseconds for the answer */
+};
+
 /* Sends one frame and waits for its answer. *out is a new reference. */
-static int ask(struct caged *w, const json_t *question, const int *fds, size_t n_fds,
-               int64_t within, json_t **out, struct err *e)
+static int ask(struct caged *w, const struct question *q, json_t **out, struct err *e)
 {
     CLEANUP(ipc_msg_clear) struct ipc_msg m = {0};
     uint32_t seq = ++w->seq;
-    int r = ipc_send(w->sock, seq, question, fds, n_fds, e);
-    r = r < 0 ? r : ipc_recv_within(w->sock, within, &m, e);
+    int r = ipc_send(w->sock, seq, q->body, q->fds, q->n_fds, e);
+    r = r < 0 ? r : ipc_recv_within(w->sock, q->within, &m, e);
     if (r < 0) {
         return anomaly(w, r, e);
     }
@@ -128,8 +134,9 @@ int caged_start(const struct scan_config *c, const struct rule_set *set, struct 
 {
     CLEANUP(caged_stop) struct caged w = CAGED_NONE;
     CLEANUP(js_free) json_t *start = start_message(c, "scan", set->size);
+    struct question q = {.body = start, .fds = &set->compiled, .n_fds = 1, .within = START_TIME};
     int r = spawn(&w, e);
-    r = r < 0 ? r : ask(&w, start, &set->compiled, 1, START_TIME, &w.ready, e);
+    r = r < 0 ? r : ask(&w, &q, &w.ready, e);
     r = r < 0 ? r : expect_op(w.ready, "ready", e);
     json_t *engines;
     r = r < 0 ? r : js_arr(w.ready, "engines", &engines, e);
@@ -148,8 +155,9 @@ int caged_compile(const struct scan_config *c, int bundle, int compiled, json_t 
     CLEANUP(caged_stop) struct caged w = CAGED_NONE;
     CLEANUP(js_free) json_t *start = start_message(c, "compile", BUNDLE_MOST);
     const int fds[2] = {bundle, compiled};
+    struct question q = {.body = start, .fds = fds, .n_fds = 2, .within = COMPILE_TIME};
     int r = spawn(&w, e);
-    r = r < 0 ? r : ask(&w, start, fds, 2, COMPILE_TIME, &w.ready, e);
+    r = r < 0 ? r : ask(&w, &q, &w.ready, e);
     r = r < 0 ? r : expect_op(w.ready, "compiled", e);
     json_t *list;
     r = r < 0 ? r : js_arr(w.ready, "files", &list, e);
@@ -184,12 +192,14 @@ static int join_engines(const struct caged *w, struct scan_result *r, struct err
 int caged_scan(struct caged *w, const struct scan_config *c, const struct scan_job *job,
                struct scan_result *out, struct err *e)
 {
-    CLEANUP(js_free) json_t *question = js_new();
+    CLEANUP(js_free) json_t *body = js_new();
     CLEANUP(js_free) json_t *answer = NULL;
     CLEANUP(scan_result_clear) struct scan_result result = {0};
-    js_set_str(question, "op", "scan");
-    js_set_str(question, "name", job->name);
-    int r = ask(w, question, &job->fd, 1, c->limits.time + GRACE, &answer, e);
+    js_set_str(body, "op", "scan");
+    js_set_str(body, "name", job->name);
+    struct question q = {
+        .body = body, .fds = &job->fd, .n_fds = 1, .within = c->limits.time + GRACE};
+    int r = ask(w, &q, &answer, e);
     r = r < 0 ? r : scan_answer_parse(answer, &result, e);
     r = r < 0 ? r : join_engines(w, &result, e);
     if (r < 0) {

@@ -90,6 +90,7 @@ static bool counts(const struct scan_run *run, const char *engine, const char *r
     return false;
 }
 
+// NOLINTNEXTLINE(readability-function-size): one call says all there is about a finding
 void scan_run_find(struct scan_run *run, const struct scan_object *o, const char *engine,
                    const char *rule, enum verdict severity, int64_t offset, const char *fmt, ...)
 {

@@ -271,19 +271,18 @@ static void a_required_engine_that_is_missing_closes(void **state)
     scan_pool_free(&p);
 }
 
-static void members_are_scanned_and_their_hashes_kept(void **state)
+static void field(uint8_t *at, const void *p, size_t n)
 {
-    (void)state;
-    /* a tar with one member "in/hello.txt" of "hello" */
-    struct check_dir d = check_dir();
-    struct scan_pool *p = NULL;
-    struct err e = {0};
-    put(&d, "l.txt", HELLO_SHA256 " Hello\n");
-    CHECK_OK(open_pool(&d, &p, &e), e);
-    static uint8_t tar[3072];
-    memcpy(tar, "in/hello.txt", 12);
-    memcpy(tar + 100, "0000644\0000000000\0000000000\00000000000005\00000000000000\0", 48);
-    memcpy(tar + 257, "ustar\00000", 8);
+    memcpy(at, p, n);
+}
+
+/* A tar with one member "in/hello.txt" of "hello"; `tar` is zeroed. */
+static void make_tar(uint8_t tar[static 1024])
+{
+    static const char numbers[] = "0000644\0000000000\0000000000\00000000000005\00000000000000";
+    field(tar, "in/hello.txt", 12);
+    field(tar + 100, numbers, sizeof numbers);
+    field(tar + 257, "ustar\00000", 8);
     tar[156] = '0';
     memset(tar + 148, ' ', 8);
     unsigned sum = 0;
@@ -291,7 +290,19 @@ static void members_are_scanned_and_their_hashes_kept(void **state)
         sum += tar[i];
     }
     snprintf((char *)tar + 148, 8, "%06o", sum);
-    memcpy(tar + 512, "hello", 5);
+    field(tar + 512, "hello", 5);
+}
+
+static void members_are_scanned_and_their_hashes_kept(void **state)
+{
+    (void)state;
+    struct check_dir d = check_dir();
+    struct scan_pool *p = NULL;
+    struct err e = {0};
+    put(&d, "l.txt", HELLO_SHA256 " Hello\n");
+    CHECK_OK(open_pool(&d, &p, &e), e);
+    static uint8_t tar[3072];
+    make_tar(tar);
     struct scan_result r = {0};
     struct scan_job job = {.fd = sealed(span_of(tar, sizeof tar)), .name = "a.tar", .result = &r};
     CHECK_OK(scan_files(p, &job, 1, &e), e);

@@ -190,6 +190,18 @@ static bool ends_as_zip(struct span s)
     return false;
 }
 
+/* 7-Zip's self-extractors keep their settings as text between program and archive. */
+static struct span behind_settings(struct span overlay)
+{
+    static const char begin[] = ";!@Install@!", mark[] = "7z\xbc\xaf\x27\x1c";
+    size_t near = overlay.len < 65536 ? overlay.len : 65536;
+    const uint8_t *at = NULL;
+    if (memmem(overlay.p, near < 64 ? near : 64, begin, sizeof begin - 1) != NULL) {
+        at = memmem(overlay.p, near, mark, sizeof mark - 1);
+    }
+    return at == NULL ? overlay : (struct span){at, overlay.len - (size_t)(at - overlay.p)};
+}
+
 /* A self-extractor: a program, its archive as overlay, perhaps a signature behind that. */
 static struct kind_found behind_program(struct span bytes)
 {
@@ -198,7 +210,7 @@ static struct kind_found behind_program(struct span bytes)
     if (!pe_is(bytes) || pe_parse(bytes, &pe, NULL) < 0 || pe.overlay.len == 0) {
         return none;
     }
-    struct kind_found found = by_mark(pe.overlay);
+    struct kind_found found = by_mark(behind_settings(pe.overlay));
     struct span whole = {bytes.p, (size_t)(pe.overlay.p - bytes.p) + pe.overlay.len};
     if (ends_as_zip(whole)) { /* its offsets may count from the program's first byte */
         return (struct kind_found){KIND_ZIP, "zip", whole};

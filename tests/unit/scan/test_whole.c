@@ -223,6 +223,23 @@ static void each_format_opens_in_the_cage(void **state)
     }
 }
 
+static void a_self_extractor_with_settings_is_opened(void **state)
+{
+    (void)state;
+    CLEANUP(buf_clear) struct buf program = fixture("clean.exe");
+    CLEANUP(buf_clear) struct buf inside = written(archive_write_set_format_7zip, NULL, "in.txt");
+    struct scan_result r = {0};
+    struct err e = {0};
+    buf_str(&program, ";!@Install@!UTF-8!\nTitle=\"x\"\n;!@InstallEnd@!");
+    buf_span(&program, buf_view(&inside));
+    struct scan_job job = {.fd = sealed(buf_view(&program)), .name = "setup.exe", .result = &r};
+    CHECK_OK(scan_files(pool, &job, 1, &e), e);
+    close(job.fd);
+    CHECK(r.verdict == VERDICT_CLEAN && r.n_members == 1);
+    CHECK_STR(r.members[0].path, "in.txt");
+    scan_result_clear(&r);
+}
+
 struct sample {
     char paths[48][300];
     size_t n, seen;
@@ -274,6 +291,7 @@ int main(int argc, char **argv)
         TEST(a_finding_inside_names_its_member),
         TEST(containers_are_opened_inside_the_cage),
         TEST(each_format_opens_in_the_cage),
+        TEST(a_self_extractor_with_settings_is_opened),
         TEST(no_rule_finds_anything_in_a_clean_system),
     };
     return cmocka_run_group_tests(tests, start, stop);

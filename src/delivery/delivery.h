@@ -18,6 +18,7 @@ struct delivery_request {
     struct span secret;   /* token or password; empty: anonymous */
     const char *target;   /* a target path */
     bool whole;           /* no Range: always a grant of its own */
+    bool check;           /* the same answer, but no bytes will be sent: no entry (HEAD, 304) */
     uint64_t first, last; /* inclusive bytes of a range */
     const char *address, *agent, *node;
 };

@@ -70,16 +70,28 @@ static int target_of(struct db *db, const char *path, struct delivery_target *ou
     return 0;
 }
 
+/* A word for web, which turns it into a status: it need not read the text. */
+static const char *why_denied(struct recorder *r, const char *target, const struct err *e)
+{
+    struct release_target t;
+    if (strncmp(e->text, "sign in", strlen("sign in")) == 0) {
+        return "sign-in";
+    }
+    int bad = release_target(r->db, target, &t, NULL);
+    bool barred = bad == 0 && (t.state == RELEASE_WITHHELD || t.state == RELEASE_RECALLED);
+    return barred ? release_state_name(t.state) : "product";
+}
+
 static int on_grant(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
                     struct err *e)
 {
     (void)peer;
-    (void)answer;
     struct recorder *r = ctx;
     const char *secret = js_str_or(m->body, "secret", ""), *target = NULL;
     struct delivery_request q = {.user = js_str_or(m->body, "user", NULL),
                                  .secret = span_str(secret),
                                  .whole = js_bool_or(m->body, "whole", true),
+                                 .check = js_bool_or(m->body, "check", false),
                                  .address = js_str_or(m->body, "address", ""),
                                  .agent = js_str_or(m->body, "agent", ""),
                                  .node = "origin"};
@@ -95,6 +107,11 @@ static int on_grant(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t 
     if (bad == 0 && a.added) {
         bad = record_append(r->rec, &ev, 1, e);
         a.grant = ev.index;
+    }
+    if (bad == ERR_DENIED && target != NULL) {
+        *answer = ipc_error(e);
+        js_set_str(*answer, "why", why_denied(r, target, e));
+        return 0;
     }
     if (bad < 0) {
         return bad;

@@ -24,11 +24,15 @@ void caged_stop(struct caged *w)
 }
 
 /* Puts in words what the worker did when it did not answer as it should. */
-static int anomaly(struct caged *w, int r, struct err *e)
+static int anomaly(struct caged *w, int r, int64_t within, struct err *e)
 {
     int status = 0;
     bool answered = r == ERR_FORMAT || r == ERR_TRUST;
     if (proc_wait(&w->proc, answered ? 0 : CLOCK_SECOND / 5, &status) != 1) {
+        if (r == ERR_UNAVAIL) {
+            return err_set(e, r, "caged worker gave no answer within %lld s and was killed",
+                           (long long)(within / CLOCK_SECOND));
+        }
         return err_wrap(e, r, "caged worker, killed");
     }
     w->proc = PROC_NONE;
@@ -107,7 +111,7 @@ static int ask(struct caged *w, const struct question *q, json_t **out, struct e
     int r = ipc_send(w->sock, seq, q->body, q->fds, q->n_fds, e);
     r = r < 0 ? r : ipc_recv_within(w->sock, q->within, &m, e);
     if (r < 0) {
-        return anomaly(w, r, e);
+        return anomaly(w, r, q->within, e);
     }
     if (m.seq != seq || m.n_fds != 0) {
         r = err_set(e, ERR_FORMAT, "caged worker: an answer to another question");

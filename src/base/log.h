@@ -7,7 +7,7 @@
 #include "base/attr.h"
 #include <stdbool.h>
 
-void log_name(const char *process); /* put in front of each line: "web", "gate", ... */
+void log_name(const char *name); /* put in front of each line: "web", "gate", ... */
 void log_quiet(bool quiet);         /* drops info lines */
 void log_info(const char *event, const char *fmt, ...) PRINTF(2, 3);
 void log_warn(const char *event, const char *fmt, ...) PRINTF(2, 3);

@@ -108,33 +108,31 @@ int text_unbase64(struct span text, struct buf *out, struct err *e)
 /* Length of the well-formed character at p (Unicode table 3-7), 0 if there is none. */
 static size_t utf8_char(const uint8_t *p, size_t left)
 {
-    uint8_t c = p[0], lo = 0x80, hi = 0xbf;
-    size_t n;
-    if (c < 0x80) {
+    static const struct {
+        uint8_t first, last; /* of the first byte */
+        uint8_t lo, hi;      /* of the second; all others are 80..BF */
+        uint8_t n;
+    } rows[] = {{0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+                {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3},
+                {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
+                {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
+    if (p[0] < 0x80) {
         return 1;
     }
-    if (c >= 0xc2 && c <= 0xdf) {
-        n = 2;
-    } else if (c >= 0xe0 && c <= 0xef) {
-        n = 3;
-        lo = c == 0xe0 ? 0xa0 : lo;
-        hi = c == 0xed ? 0x9f : hi;
-    } else if (c >= 0xf0 && c <= 0xf4) {
-        n = 4;
-        lo = c == 0xf0 ? 0x90 : lo;
-        hi = c == 0xf4 ? 0x8f : hi;
-    } else {
+    size_t r = 0;
+    while (r < ARRAY_LEN(rows) && p[0] > rows[r].last) {
+        r++;
+    }
+    if (r == ARRAY_LEN(rows) || p[0] < rows[r].first || left < rows[r].n || p[1] < rows[r].lo ||
+        p[1] > rows[r].hi) {
         return 0;
     }
-    if (left < n || p[1] < lo || p[1] > hi) {
-        return 0;
-    }
-    for (size_t i = 2; i < n; i++) {
+    for (size_t i = 2; i < rows[r].n; i++) {
         if ((p[i] & 0xc0) != 0x80) {
             return 0;
         }
     }
-    return n;
+    return rows[r].n;
 }
 
 bool text_is_utf8(struct span s)

@@ -160,13 +160,15 @@ static void what_could_not_be_opened_is_not_signed(void **state)
     struct signer s = go_signer();
     s.by.ctx = &s;
     static const char *const texts[] = {"", "no newline", "tab\t\n", "\xFF\n"};
-    static const char *const names[] = {"",
-                                        "a b",
-                                        "a+b",
-                                        "a\nb",
-                                        "a\xC2\xA0"
-                                        "b",
-                                        "a\xE3\x80\x80"};
+    static const char *const names[] = {
+        "",
+        "a b",
+        "a+b",
+        "a\nb",
+        ("a\xC2\xA0"
+         "b"),
+        "a\xE3\x80\x80",
+    };
     CLEANUP(buf_clear) struct buf note = BUF(1000);
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         CHECK(note_sign(&note, span_str(texts[i]), "n", &s.by, NULL) == ERR_FORMAT);

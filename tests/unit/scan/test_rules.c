@@ -321,6 +321,28 @@ static void members_are_scanned_and_their_hashes_kept(void **state)
     check_dir_clear(&d);
 }
 
+static void a_large_file_is_read_to_its_end(void **state)
+{
+    (void)state;
+    struct check_dir d = check_dir();
+    struct scan_pool *p = NULL;
+    struct err e = {0};
+    put(&d, "a.yar", "rule end { strings: $a = \"MARK\" condition: $a at filesize - 4 }\n");
+    CHECK_OK(open_pool(&d, &p, &e), e);
+    uint64_t size = ((uint64_t)64 << 20) + 4; /* beyond what a worker copies: it is mapped */
+    CLEANUP(fd_close) int fd = openat(d.fd, "large", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(fd >= 0 && ftruncate(fd, (off_t)size) == 0);
+    CHECK_OK(fd_pwrite(fd, span_str("MARK"), size - 4, &e), e);
+    struct scan_result r = {0};
+    struct scan_job job = {.fd = fd, .name = "large", .result = &r};
+    CHECK_OK(scan_files(p, &job, 1, &e), e);
+    CHECK(r.verdict == VERDICT_MALICIOUS && r.size == size);
+    CHECK(finding(&r, "end") != NULL && finding(&r, "end")->offset == (int64_t)size - 4);
+    scan_result_clear(&r);
+    scan_pool_free(&p);
+    check_dir_clear(&d);
+}
+
 int main(int argc, char **argv)
 {
     proc_init();
@@ -338,6 +360,7 @@ int main(int argc, char **argv)
         TEST(own_rules_that_object_to_plain_words_stop_the_load),
         TEST(a_required_engine_that_is_missing_closes),
         TEST(members_are_scanned_and_their_hashes_kept),
+        TEST(a_large_file_is_read_to_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

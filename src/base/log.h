@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 void log_name(const char *name); /* put in front of each line: "web", "gate", ... */
-void log_quiet(bool quiet);         /* drops info lines */
+void log_quiet(bool quiet);      /* drops info lines */
 void log_info(const char *event, const char *fmt, ...) PRINTF(2, 3);
 void log_warn(const char *event, const char *fmt, ...) PRINTF(2, 3);
 void log_error(const char *event, const char *fmt, ...) PRINTF(2, 3);

@@ -19,8 +19,7 @@ static struct sig_by by = {.sign = sign};
 static void check_open(struct span envelope)
 {
     CLEANUP(buf_clear)
-    struct buf payload = BUF(LIMIT_DSSE),
-               again = BUF(LIMIT_DSSE), second = BUF(LIMIT_DSSE);
+    struct buf payload = BUF(LIMIT_DSSE), again = BUF(LIMIT_DSSE), second = BUF(LIMIT_DSSE);
     if (dsse_open(envelope, "text/plain", &by.key, &payload, NULL) < 0) {
         FUZZ_CHECK(payload.len == 0);
         return;

@@ -6,8 +6,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     CLEANUP(settings_free) struct settings *s = settings_new(), *again = settings_new();
     CLEANUP(buf_clear)
-    struct buf before = BUF((size_t)1 << 20),
-               after = BUF((size_t)1 << 20), second = BUF((size_t)1 << 20);
+    struct buf before = BUF((size_t)1 << 20), after = BUF((size_t)1 << 20),
+               second = BUF((size_t)1 << 20);
     struct err e = {.text = ""};
     settings_save(s, &before);
     int r = settings_parse(s, span_of(data, size), &e);

@@ -21,8 +21,10 @@ MUST_CHECK int account_org_grant(struct db *db, const json_t *q, struct event *e
 /* {name} -> org.erased */
 MUST_CHECK int account_org_erase(struct db *db, const json_t *q, struct event *ev, struct err *e);
 /* {org, user} -> account.added; the token goes to `token` (hex, 64 digits and a NUL). With
- * {password_hash} (htpasswd: bcrypt, $apr1$, {SHA}, crypt) the account signs in with its password
- * until it gets a token. */
+ * {password_hash} (of htpasswd: bcrypt, $apr1$, {SHA}, or crypt's $5$, $6$, $y$) no token is made
+ * and `token` becomes empty: the account signs in with its password until it gets a token. An
+ * account that has only a password gets its token, and loses the password, by being added again
+ * (account.token); one that has a token gets another with {renew: true}. */
 #define ACCOUNT_TOKEN ((size_t)64)
 MUST_CHECK int account_add(struct db *db, const json_t *q, struct event *ev,
                            char token[static ACCOUNT_TOKEN + 1], struct err *e);
@@ -33,6 +35,9 @@ MUST_CHECK int account_erase(struct db *db, const json_t *q, struct event *ev, s
  * over the network with an Ed25519 key; the site keeps the public half. */
 MUST_CHECK int account_operator_add(struct db *db, const json_t *q, struct event *ev,
                                     struct err *e);
+/* The account and organisation `anonymous`. 1: *ev must be appended with the first product.set of
+ * access `anyone`, before it; 0: it is there. */
+MUST_CHECK int account_anonymous_event(struct db *db, struct event *ev, struct err *e);
 /* {product, access: customers|private|anyone, channel: recorded|public} -> product.set */
 MUST_CHECK int account_product_set(struct db *db, const json_t *q, struct event *ev, struct err *e);
 /* The organisation and account that products for anyone are granted to: the events that make them,
@@ -40,9 +45,12 @@ MUST_CHECK int account_product_set(struct db *db, const json_t *q, struct event 
 MUST_CHECK int account_anonymous_events(struct db *db, struct event ev[static 2], size_t *n,
                                         struct err *e);
 
-/* CSV with header: name,contact[,manager][,language][,products]; a list of requests for
- * account_org_add() and account_org_grant(). Every bad line is named; then nothing is returned.
- * htpasswd lines USER:HASH become requests for account_add() of `org`; USER may be ORG\user. */
+/* CSV (RFC 4180: quotes, line ends LF or CRLF, a UTF-8 byte order mark) with the columns name,
+ * contact and, as wanted, manager, language, products (parted by `;`), in any order. A list of
+ * requests with `op` beside their members: first every {op: "org.add"}, then {op: "org.grant"}.
+ * Every bad line is named; then nothing is returned.
+ * htpasswd lines USER:HASH become {op: "account.add"} of `org`; USER may be ORG\user, and with
+ * `org` NULL must be. Empty lines and those that begin with # are skipped. */
 MUST_CHECK int account_org_csv(struct span csv, json_t **requests, struct err *e);
 MUST_CHECK int account_htpasswd(struct span text, const char *org, json_t **requests,
                                 struct err *e);
@@ -53,10 +61,14 @@ struct account_who {
     uint64_t account, org;
     bool disabled, anonymous;
 };
+/* What nobody signed in is; ERR_NOTFOUND while no product is for anyone. */
+MUST_CHECK int account_anonymous(struct db *db, struct account_who *out, struct err *e);
 /* The account of a token or of user and password; ERR_DENIED for none, wrong or disabled, without
  * telling which. Compares in constant time; wrong passwords cost what right ones cost. `user` may
  * be NULL with a bearer token; with a token as Basic password any user name is accepted if it is
- * the account's or empty. */
+ * the account's or empty.
+ * Password hashes are slow by design: right ones are remembered by this process, and when new ones
+ * take more than half of its time the answer is ERR_UNAVAIL. */
 MUST_CHECK int account_authenticate(struct db *db, const char *user, struct span secret,
                                     struct account_who *out, struct err *e);
 
@@ -75,8 +87,17 @@ struct account_operator {
 MUST_CHECK int account_operator(struct db *db, const char *name, struct account_operator *out,
                                 struct err *e);
 
-/* Lists for commands and API; new references. */
+/* Lists for commands and API; new references.
+ * [{account organisation user signs_in("token"|"password"|"nothing") disabled erased since}]; of
+ * one organisation, or of all with NULL. What was erased has no user. */
 MUST_CHECK int account_list(struct db *db, const char *org, json_t **out, struct err *e);
+/* [{organisation name contact manager language products[] accounts erased anonymous since}] */
 MUST_CHECK int account_org_list(struct db *db, json_t **out, struct err *e);
+/* Appends the name. ERR_NOTFOUND for an id that is none, or whose name was erased. */
 MUST_CHECK int account_org_name(struct db *db, uint64_t org, struct buf *out, struct err *e);
+/* The same for an account: its user name. */
+MUST_CHECK int account_user(struct db *db, uint64_t account, struct buf *out, struct err *e);
+/* The organisation of this name; ERR_NOTFOUND suggests the nearest. */
+MUST_CHECK int account_org_find(struct db *db, const char *name, uint64_t *out, struct err *e);
+/* [{product access channel}], only those that were set */
 MUST_CHECK int account_product_list(struct db *db, json_t **out, struct err *e);

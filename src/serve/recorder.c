@@ -151,31 +151,56 @@ static int on_end(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **
     return bad;
 }
 
+/* Only what an alarm is made of, and only about a blob that there is: a taken web process must not
+ * be able to fill the record with texts of its own. */
+static int alarm_from(struct recorder *r, const json_t *q, json_t **out, struct err *e)
+{
+    static const char *const numbers[] = {"first", "last", "last_good", "seen", "changed"};
+    struct digest blob;
+    enum release_state known = RELEASE_NONE;
+    const char *fault = NULL;
+    char text[300];
+    int bad = js_sha256(q, "blob", &blob, e);
+    bad = bad < 0 ? bad : js_str(q, "fault", &fault, e);
+    bad = bad < 0 ? bad : release_state_of(r->db, &blob, &known, e);
+    if (bad < 0) {
+        return bad;
+    }
+    json_t *j = js_new();
+    js_set_sha256(j, "blob", &blob);
+    snprintf(text, sizeof text, "%.20s", fault);
+    js_set_str(j, "fault", text);
+    snprintf(text, sizeof text, "%.250s", js_str_or(q, "text", ""));
+    js_set_str(j, "text", text);
+    js_set_str(j, "by", "web");
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        js_set_int(j, numbers[i], js_int_or(q, numbers[i], 0));
+    }
+    *out = j;
+    return 0;
+}
+
 static int on_alarm(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
                     struct err *e)
 {
     (void)peer;
     (void)answer;
     struct recorder *r = ctx;
-    struct digest blob;
-    const char *fault = NULL;
-    int bad = js_sha256(m->body, "blob", &blob, e);
-    bad = bad < 0 ? bad : js_str(m->body, "fault", &fault, e);
+    CLEANUP(js_free) json_t *alarm = NULL;
+    int bad = alarm_from(r, m->body, &alarm, e);
     if (bad < 0) {
         return bad;
     }
-    char hex[DIGEST_TEXT + 1];
-    CLEANUP(mem_free) char *key = mem_printf("%s %.20s", digest_text(&blob, hex), fault);
+    CLEANUP(mem_free)
+    char *key = mem_printf("%s %s", js_str_or(alarm, "blob", ""), js_str_or(alarm, "fault", ""));
     if (json_object_get(r->alarms, key) == NULL) {
-        struct event ev = {.kind = "alarm", .site = json_incref(m->body)};
-        json_object_del(m->body, "op");
+        struct event ev = {.kind = "alarm", .site = alarm};
         bad = record_append(r->rec, &ev, 1, e);
-        js_free(&ev.site);
         if (bad < 0) {
             return bad;
         }
         js_set_bool(r->alarms, key, true);
-        CLEANUP(js_free) json_t *push = json_copy(m->body);
+        CLEANUP(js_free) json_t *push = json_copy(alarm);
         js_set_str(push, "op", "alarm");
         if (ipc_send(r->gate, 0, push, NULL, 0, e) < 0) {
             log_warn("recorder.alarm", "gate not told: %s", e->text);

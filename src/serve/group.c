@@ -11,7 +11,6 @@
 #include "tuf/tuf.h"
 
 #define START_TIME (120 * CLOCK_SECOND) /* rules are compiled and proved meanwhile */
-#define STOP_TIME (20 * CLOCK_SECOND)
 
 static const struct {
     const char *name, *arg;
@@ -155,21 +154,21 @@ int group_start(const struct serve_opts *o, const struct group_listen *l, struct
         r = wait_ready(&g, (enum group_role)i, until, e);
     }
     if (r < 0) {
-        group_stop(&g);
+        group_stop(&g, GROUP_HURRY);
         return r;
     }
     *out = g;
     return 0;
 }
 
-void group_stop(struct group *g)
+void group_stop(struct group *g, int64_t within)
 {
     for (size_t i = GROUP_ROLES; i-- > 0;) {
         fd_close(&g->boot[i]);
         if (g->proc[i].pid <= 0) {
             continue;
         }
-        if (proc_wait(&g->proc[i], STOP_TIME, NULL) == 0) {
+        if (proc_wait(&g->proc[i], within, NULL) == 0) {
             log_warn("serve.stop", "process=%s did not stop in time and is killed", roles[i].name);
             proc_kill(&g->proc[i]);
         }

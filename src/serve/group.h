@@ -20,5 +20,7 @@ struct group_listen {
 /* Starts all and waits until each says ready. On failure nothing is left running. */
 MUST_CHECK int group_start(const struct serve_opts *o, const struct group_listen *l,
                            struct group *out, struct err *e);
-/* Web first, then gate, recorder, signers; each has a few seconds. */
-void group_stop(struct group *g);
+/* Web first, then gate, recorder, signers; each has `within` microseconds, then it is killed. */
+void group_stop(struct group *g, int64_t within);
+#define GROUP_PATIENT INT64_C(20000000) /* somebody asked for the stop: downloads may end */
+#define GROUP_HURRY INT64_C(1500000)    /* a process died: clients wait for the restart */

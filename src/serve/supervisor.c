@@ -235,7 +235,7 @@ static int run_groups(const struct serve_opts *o, const struct group_listen *l, 
             }
             once = true;
             enum why why = watch(o, &g, signals);
-            group_stop(&g);
+            group_stop(&g, why == WHY_DIED ? GROUP_HURRY : GROUP_PATIENT);
             if (why != WHY_DIED || o->local) {
                 return why == WHY_DIED
                            ? err_set(e, ERR_UNAVAIL, "a process ended; see the messages above")

@@ -78,13 +78,15 @@ static int use_wal(struct db_sqlite_conn *c, struct err *e)
     }
 }
 
-/* Is this ours, empty, or somebody else's? 1 if it is empty. */
+/* Is this ours, empty, or somebody else's? 1 if it is empty. The tables are counted first: whoever
+ * creates it meanwhile commits tables and id at once, so tables that are seen have their id by
+ * then. */
 static int identify(struct db_sqlite_conn *c, struct err *e)
 {
     int64_t id = 0, tables = 0;
-    int r = db_sqlite_one_int(c, "PRAGMA application_id", &id, e);
+    int r = db_sqlite_one_int(c, "SELECT count(*) FROM sqlite_schema", &tables, e);
     if (r == 0) {
-        r = db_sqlite_one_int(c, "SELECT count(*) FROM sqlite_schema", &tables, e);
+        r = db_sqlite_one_int(c, "PRAGMA application_id", &id, e);
     }
     if (r < 0) {
         return r;

@@ -255,17 +255,19 @@ static enum verdict severity_of(const YR_RULE *rule, const char **description)
     return severity;
 }
 
+/* libyara packs its matches without regard to alignment, so its own loop over them is undefined
+ * behaviour in our code: each is copied out instead. */
 static int64_t first_offset(YR_SCAN_CONTEXT *context, const YR_RULE *rule)
 {
     int64_t first = -1;
     YR_STRING *string;
     yr_rule_strings_foreach(rule, string)
     {
-        YR_MATCH *match;
-        yr_string_matches_foreach(context, string, match)
-        {
-            int64_t at = match->base + match->offset;
-            first = first < 0 || at < first ? at : first;
+        YR_MATCH match;
+        for (const void *p = context->matches[string->idx].head; p != NULL; p = match.next) {
+            memcpy(&match, p, sizeof match);
+            int64_t at = match.base + match.offset;
+            first = !match.is_private && (first < 0 || at < first) ? at : first;
         }
     }
     return first;

@@ -89,7 +89,8 @@ static void each_rule_finds_its_inert_file_and_spares_the_clean_one(void **state
         struct scan_result r = scan_fixture(cases[i].file, cases[i].name);
         if (r.verdict != cases[i].verdict ||
             (cases[i].rule != NULL && finding(&r, cases[i].rule) == NULL)) {
-            char *text = json_dumps(scan_result_json(&r), 0);
+            CLEANUP(js_free) json_t *j = scan_result_json(&r);
+            CLEANUP(mem_free) char *text = json_dumps(j, 0);
             fail_msg("%s as %s: %s", cases[i].file, cases[i].name, text);
         }
         CHECK(cases[i].rule != NULL || r.n_findings == 0);
@@ -145,7 +146,8 @@ static void containers_are_opened_inside_the_cage(void **state)
         snprintf(path, sizeof path, "%s%s", dir, cases[i].file);
         scan_paths(&p, &cases[i].file, 1, &r);
         if (r.verdict != cases[i].verdict || r.n_members != cases[i].members) {
-            char *text = json_dumps(scan_result_json(&r), 0);
+            CLEANUP(js_free) json_t *j = scan_result_json(&r);
+            CLEANUP(mem_free) char *text = json_dumps(j, 0);
             fail_msg("%s: %s", cases[i].file, text);
         }
         CHECK(r.verdict == VERDICT_CLEAN || r.reason[0] != 0);

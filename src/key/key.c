@@ -79,13 +79,14 @@ static int parse(struct span text, const char *name, struct key_file *out, struc
     r = r < 0 ? r : parse_names(j, &f.info, e);
     r = r < 0 ? r : key_js_bytes(j, "public", f.info.public.b, SIG_PUBLIC, e);
     r = r < 0 ? r : key_js_bytes(j, "sealed", f.sealed, sizeof f.sealed, e);
-    if (r == 0 && strcmp(f.info.name, name) != 0) {
+    if (r < 0) {
+        return r;
+    }
+    if (strcmp(f.info.name, name) != 0) {
         return err_set(e, ERR_FORMAT, "it holds the key %s: was the file renamed?", f.info.name);
     }
-    if (r == 0) {
-        *out = f;
-    }
-    return r;
+    *out = f;
+    return 0;
 }
 
 int key_info_parse(struct span text, const char *name, struct key_info *out, struct err *e)

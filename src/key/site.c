@@ -81,7 +81,7 @@ static int parse(struct span text, struct kek_file *out, struct err *e)
     CLEANUP(js_free) json_t *j = NULL;
     uint64_t version = 0;
     const char *type;
-    struct kek_file f;
+    struct kek_file f = {0};
     int r = js_parse(text, LIMIT_KEY_FILE, FILE_NAME, &j, e);
     r = r < 0 ? r : js_str(j, "type", &type, e);
     r = r < 0 ? r : js_u64(j, "version", &version, e);
@@ -93,10 +93,11 @@ static int parse(struct span text, struct kek_file *out, struct err *e)
     r = r < 0 ? r : check_cost(f.cost, e);
     r = r < 0 ? r : key_js_bytes(j, "salt", f.salt, sizeof f.salt, e);
     r = r < 0 ? r : key_js_bytes(j, "sealed", f.sealed, sizeof f.sealed, e);
-    if (r == 0) {
-        *out = f;
+    if (r < 0) {
+        return r;
     }
-    return r;
+    *out = f;
+    return 0;
 }
 
 static void write_json(const struct kek_file *f, struct buf *out)

@@ -436,7 +436,7 @@ static int synced_check(const struct tlog *t, const struct tlog_head *head, stru
 int tlog_publish(struct tlog *t, struct span note, struct err *e)
 {
     struct span text, lines;
-    struct tlog_checkpoint c;
+    struct tlog_checkpoint c = {.head = tlog_head_empty()};
     int r = note_split(note, &text, &lines, e);
     if (r == 0) {
         r = tlog_checkpoint_parse(text, &c, e);

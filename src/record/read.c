@@ -4,18 +4,18 @@
 
 #include "base/text.h"
 
-int record_bytes(struct record *r, uint64_t index, struct buf *leaf, struct buf *detail,
-                 struct err *e)
+int record_bytes(struct record *r, uint64_t index, struct sealed *out, struct err *e)
 {
+    out->index = index;
     if (index >= r->committed) {
         return err_set(e, ERR_NOTFOUND, "there is no event %" PRIu64 "; the last is %" PRIu64,
                        index, r->committed - 1);
     }
     if (index >= r->published) {
         const struct sealed *s = &r->pending[index - r->published];
-        buf_span(leaf, buf_view(&s->leaf));
-        buf_span(detail, buf_view(&s->detail));
-        return buf_done(detail, "a record", e);
+        buf_span(&out->leaf, buf_view(&s->leaf));
+        buf_span(&out->detail, buf_view(&s->detail));
+        return buf_done(&out->detail, "a record", e);
     }
     int bad = 0;
     if (r->view == NULL) {
@@ -23,21 +23,18 @@ int record_bytes(struct record *r, uint64_t index, struct buf *leaf, struct buf 
         struct tlog_tiles tiles = tlog_tiles_dir(&r->log_dir);
         bad = tlog_view_open(&tiles, &head, &r->view, e);
     }
-    bad = bad < 0 ? bad : tlog_entry(r->view, index, leaf, e);
-    return bad < 0 ? bad : details_read(r->details_dir, index, detail, e);
+    bad = bad < 0 ? bad : tlog_entry(r->view, index, &out->leaf, e);
+    return bad < 0 ? bad : details_read(r->details_dir, index, &out->detail, e);
 }
 
 static int read_one(struct record *r, uint64_t index, struct event *out, uint64_t *lost,
                     struct err *e)
 {
-    CLEANUP(buf_clear) struct buf leaf = BUF(LIMIT_ENTRY);
-    CLEANUP(buf_clear) struct buf detail = BUF(DETAIL_MAX + 4096);
+    CLEANUP(sealed_clear) struct sealed s = SEALED_NONE;
     CLEANUP(opened_clear) struct opened o = {0};
-    int bad = record_bytes(r, index, &leaf, &detail, e);
-    bad = bad < 0
-              ? bad
-              : seal_open(buf_view(&leaf), buf_view(&detail), index, r->o.ring, r->o.origin, &o, e);
-    bad = bad < 0 ? bad : seal_to_event(r->o.kinds, buf_view(&leaf), &o, index, out, lost, e);
+    int bad = record_bytes(r, index, &s, e);
+    bad = bad < 0 ? bad : seal_open(&s, r->o.ring, r->o.origin, &o, e);
+    bad = bad < 0 ? bad : seal_to_event(r->o.kinds, &s, &o, out, lost, e);
     return bad < 0 ? err_wrap(e, bad, "event %" PRIu64, index) : 0;
 }
 
@@ -85,16 +82,13 @@ static int part_of(const char *name, enum part *out, struct err *e)
 int record_open_part(struct record *r, uint64_t index, const char *part, json_t **out,
                      struct err *e)
 {
-    CLEANUP(buf_clear) struct buf leaf = BUF(LIMIT_ENTRY);
-    CLEANUP(buf_clear) struct buf detail = BUF(DETAIL_MAX + 4096);
+    CLEANUP(sealed_clear) struct sealed s = SEALED_NONE;
     CLEANUP(buf_clear) struct buf salt = BUF(2 * SALT);
     CLEANUP(opened_clear) struct opened o = {0};
     enum part which;
     int bad = part_of(part, &which, e);
-    bad = bad < 0 ? bad : record_bytes(r, index, &leaf, &detail, e);
-    bad = bad < 0
-              ? bad
-              : seal_open(buf_view(&leaf), buf_view(&detail), index, r->o.ring, r->o.origin, &o, e);
+    bad = bad < 0 ? bad : record_bytes(r, index, &s, e);
+    bad = bad < 0 ? bad : seal_open(&s, r->o.ring, r->o.origin, &o, e);
     if (bad < 0) {
         return bad;
     }

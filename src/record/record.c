@@ -130,12 +130,11 @@ static int read_pending(struct record *r, const struct sealed *s, struct event *
 {
     uint64_t lost = 0;
     struct opened o;
-    int bad = seal_open(buf_view(&s->leaf), buf_view(&s->detail), s->index, r->o.ring, r->o.origin,
-                        &o, e);
+    int bad = seal_open(s, r->o.ring, r->o.origin, &o, e);
     if (bad < 0) {
         return bad;
     }
-    bad = seal_to_event(r->o.kinds, buf_view(&s->leaf), &o, s->index, ev, &lost, e);
+    bad = seal_to_event(r->o.kinds, s, &o, ev, &lost, e);
     opened_clear(&o);
     return bad;
 }
@@ -305,20 +304,31 @@ int record_append(struct record *r, struct event *ev, size_t n, struct err *e)
     return db_exec(r->o.db, "RELEASE append", DB_NO_ARGS, e);
 }
 
+static bool is_erasure(const struct record_kind *k, struct span leaf)
+{
+    return k->erase != NULL && !k->is_public && leaf.len > 2 &&
+           k->type == (leaf.p[1] << 8 | leaf.p[2]);
+}
+
+/* The kind of an event that erases somebody, found without opening it; NULL for any other. */
+static const struct record_kind *erasing_kind(const struct record *r, struct span leaf)
+{
+    for (const struct record_kind *const *t = r->o.kinds; *t != NULL; t++) {
+        for (const struct record_kind *k = *t; k->name != NULL; k++) {
+            if (is_erasure(k, leaf)) {
+                return k;
+            }
+        }
+    }
+    return NULL;
+}
+
 static int erase_committed(struct record *r, size_t from, struct err *e)
 {
     struct erasure x = {0};
     for (size_t i = from; i < r->n_pending; i++) {
         const struct sealed *s = &r->pending[i];
-        const struct record_kind *kind = NULL;
-        for (const struct record_kind *const *t = r->o.kinds; *t != NULL && kind == NULL; t++) {
-            for (const struct record_kind *k = *t; k->name != NULL; k++) {
-                if (k->erase != NULL && !k->is_public && s->leaf.len > 2 &&
-                    k->type == (s->leaf.p[1] << 8 | s->leaf.p[2])) {
-                    kind = k;
-                }
-            }
-        }
+        const struct record_kind *kind = erasing_kind(r, buf_view(&s->leaf));
         CLEANUP(event_clear) struct event ev = {0};
         if (kind != NULL && read_pending(r, s, &ev, e) == 0) {
             kind->erase(&ev, note_id, &x);

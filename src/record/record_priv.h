@@ -16,6 +16,7 @@ const char *part_name(enum part p);
 
 #define SALT ((size_t)32)
 #define DETAIL_MAX ((size_t)64 << 20)
+#define SEALED_NONE ((struct sealed){0, BUF(LIMIT_ENTRY), BUF(DETAIL_MAX + 4096)})
 
 /* One private part in clear, or why not. */
 struct opened_part {
@@ -36,12 +37,11 @@ MUST_CHECK int seal_event(const struct record_kind *kind, const struct event *ev
                           struct keyring *ring, const char *origin, struct sealed *out,
                           struct err *e);
 /* Opens the parts whose keys are held; ERR_TRUST if detail and leaf do not belong together. */
-MUST_CHECK int seal_open(struct span leaf, struct span detail, uint64_t index,
-                         const struct keyring *ring, const char *origin, struct opened *out,
-                         struct err *e);
+MUST_CHECK int seal_open(const struct sealed *s, const struct keyring *ring, const char *origin,
+                         struct opened *out, struct err *e);
 /* opened + leaf -> event; `lost` counts parts whose key is missing. */
-MUST_CHECK int seal_to_event(const struct record_kind *const *kinds, struct span leaf,
-                             struct opened *o, uint64_t index, struct event *ev, uint64_t *lost,
+MUST_CHECK int seal_to_event(const struct record_kind *const *kinds, const struct sealed *s,
+                             const struct opened *o, struct event *ev, uint64_t *lost,
                              struct err *e);
 /* What a private entry hashes: time, ids, commitments. */
 struct digest seal_commitment(enum part p, const uint8_t salt[SALT], struct span text);
@@ -96,5 +96,5 @@ struct record {
 };
 const struct record_kind *record_kind_of(const struct record_kind *const *kinds, const char *name);
 MUST_CHECK int record_migrate(struct db *db, struct err *e);
-MUST_CHECK int record_bytes(struct record *r, uint64_t index, struct buf *leaf, struct buf *detail,
-                            struct err *e);
+/* Leaf and detail as they stand in the log; clear *out after a failure too. */
+MUST_CHECK int record_bytes(struct record *r, uint64_t index, struct sealed *out, struct err *e);

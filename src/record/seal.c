@@ -159,7 +159,8 @@ int seal_event(const struct record_kind *kind, const struct event *ev, struct ke
     const json_t *const parts[PARTS] = {ev->site, ev->org, ev->account};
     CLEANUP(opened_clear)
     struct opened o = {.time = ev->time, .org_id = ev->org_id, .account_id = ev->account_id};
-    struct sealed s = {ev->index, BUF(LIMIT_ENTRY), BUF(DETAIL_MAX + 4096)};
+    struct sealed s = SEALED_NONE;
+    s.index = ev->index;
     int r = commit_parts(parts, &o, e);
     r = r < 0 ? r : write_leaf(kind, ev, &o, &s.leaf, e);
     r = r < 0 ? r : write_detail(&o, ring, origin, &s, e);
@@ -171,10 +172,11 @@ int seal_event(const struct record_kind *kind, const struct event *ev, struct ke
     return 0;
 }
 
-static int unseal_part(struct span sealed, struct span ad, const struct keyring *ring,
-                       struct keyring_id id, enum part which, struct opened_part *part,
-                       struct err *e)
+static int unseal_part(struct opened *o, enum part which, struct span sealed, struct span ad,
+                       const struct keyring *ring, struct err *e)
 {
+    struct opened_part *part = &o->part[which];
+    struct keyring_id id = ring_id(which, o->org_id, o->account_id);
     CLEANUP(key_sub_clear) struct key_sub key = {{0}};
     CLEANUP(key_wipe) struct buf plain = BUF(DETAIL_MAX + SALT);
     if (keyring_get(ring, id, &key, NULL) < 0) {
@@ -217,40 +219,46 @@ int seal_check_entry(struct span leaf, const struct opened *o, struct err *e)
                : err_set(e, ERR_TRUST, "the record does not belong to its entry in the log");
 }
 
-int seal_open(struct span leaf, struct span detail, uint64_t index, const struct keyring *ring,
-              const char *origin, struct opened *out, struct err *e)
+/* Time, ids and commitments; the parts stay sealed. */
+static int read_detail(struct span detail, struct opened *o, struct span sealed[PARTS],
+                       struct err *e)
 {
     struct reader rd = reader_of(detail);
-    struct span sealed[PARTS];
-    struct opened o = {0};
     uint8_t version = reader_u8(&rd);
-    o.time = (int64_t)reader_be64(&rd);
-    o.org_id = reader_be64(&rd);
-    o.account_id = reader_be64(&rd);
+    o->time = (int64_t)reader_be64(&rd);
+    o->org_id = reader_be64(&rd);
+    o->account_id = reader_be64(&rd);
     for (size_t p = 0; p < PARTS; p++) {
-        struct span c = reader_take(&rd, sizeof o.part[p].commitment.b);
+        struct span c = reader_take(&rd, sizeof o->part[p].commitment.b);
         if (c.len > 0) {
-            memcpy(o.part[p].commitment.b, c.p, c.len);
+            memcpy(o->part[p].commitment.b, c.p, c.len);
         }
         sealed[p] = reader_take(&rd, reader_be32(&rd));
-        o.part[p].present = sealed[p].len > 0;
-        o.part[p].text = BUF(DETAIL_MAX);
+        o->part[p].present = sealed[p].len > 0;
+        o->part[p].text = BUF(DETAIL_MAX);
     }
     int r = reader_done(&rd, "a record", e);
     if (r == 0 && (version != VERSION || reader_left(&rd) > 0)) {
         r = err_set(e, ERR_FORMAT, "a record of version %u, or with bytes left over", version);
     }
+    return r;
+}
+
+int seal_open(const struct sealed *s, const struct keyring *ring, const char *origin,
+              struct opened *out, struct err *e)
+{
+    struct span sealed[PARTS], leaf = buf_view(&s->leaf);
+    struct opened o = {0};
+    int r = read_detail(buf_view(&s->detail), &o, sealed, e);
     if (leaf.len == LEAF_PRIVATE && leaf.p[0] == VERSION) {
         o.type = (uint16_t)(leaf.p[1] << 8 | leaf.p[2]);
     }
     r = r < 0 ? r : seal_check_entry(leaf, &o, e);
     for (size_t p = 0; p < PARTS && r == 0; p++) {
         CLEANUP(buf_clear) struct buf ad = BUF(1024);
-        bound_to(&ad, origin, index, leaf, (enum part)p);
+        bound_to(&ad, origin, s->index, leaf, (enum part)p);
         if (o.part[p].present) {
-            r = unseal_part(sealed[p], buf_view(&ad), ring,
-                            ring_id((enum part)p, o.org_id, o.account_id), (enum part)p, &o.part[p],
-                            e);
+            r = unseal_part(&o, (enum part)p, sealed[p], buf_view(&ad), ring, e);
         }
     }
     if (r < 0) {
@@ -277,19 +285,20 @@ static const struct record_kind *kind_of_leaf(const struct record_kind *const *k
     return NULL;
 }
 
-int seal_to_event(const struct record_kind *const *kinds, struct span leaf, struct opened *o,
-                  uint64_t index, struct event *ev, uint64_t *lost, struct err *e)
+int seal_to_event(const struct record_kind *const *kinds, const struct sealed *s,
+                  const struct opened *o, struct event *ev, uint64_t *lost, struct err *e)
 {
     CLEANUP(event_clear)
     struct event got = {
-        .index = index, .time = o->time, .org_id = o->org_id, .account_id = o->account_id};
+        .index = s->index, .time = o->time, .org_id = o->org_id, .account_id = o->account_id};
     json_t **const into[PARTS] = {&got.site, &got.org, &got.account};
-    int r = o->type == 0 ? js_parse(leaf, LIMIT_ENTRY, "a log entry", &got.open, e) : 0;
+    int r =
+        o->type == 0 ? js_parse(buf_view(&s->leaf), LIMIT_ENTRY, "a log entry", &got.open, e) : 0;
     const struct record_kind *kind = r < 0 ? NULL : kind_of_leaf(kinds, o, got.open);
     if (r == 0 && kind == NULL) {
         r = err_set(e, ERR_FORMAT,
                     "entry %llu is of a kind that this version does not know; use a newer one",
-                    (unsigned long long)index);
+                    (unsigned long long)s->index);
     }
     for (size_t p = 0; p < PARTS && r == 0; p++) {
         const struct opened_part *part = &o->part[p];

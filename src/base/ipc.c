@@ -172,10 +172,30 @@ static ssize_t read_some(int sock, void *p, size_t n, struct ipc_msg *m, bool *f
     return got;
 }
 
-static int cut_short(int sock, struct err *e)
+/* Waits until something can be read. Once a frame has begun the rest must keep coming, else the
+ * stream is cut here: the next read would take the middle of this frame for a header. */
+static int await_more(int sock, bool begun, int64_t until, struct err *e)
 {
+    int64_t stall = clock_boot() + IPC_STALL;
+    int r = await(sock, POLLIN, begun && (until < 0 || stall < until) ? stall : until, e);
+    if (r != 0) {
+        return r < 0 ? r : 0;
+    }
+    if (!begun) {
+        return err_set(e, ERR_UNAVAIL, "no message from a process within its time");
+    }
     shutdown(sock, SHUT_RDWR);
     return err_set(e, ERR_UNAVAIL, "message from a process: no more came within its time");
+}
+
+/* Why a read of a readable socket gave nothing; 0 if it is to be tried again. */
+static int no_bytes(ssize_t got, bool begun, struct err *e)
+{
+    if (got < 0) {
+        return errno == EINTR || errno == EAGAIN ? 0 : lost(e, "receive");
+    }
+    return begun ? err_set(e, ERR_FORMAT, "message from a process is cut short")
+                 : err_set(e, ERR_UNAVAIL, "closed by the other process");
 }
 
 /* Reads exactly n bytes. `first`: the frame begins here, so the end of the stream is no fault and
@@ -185,24 +205,17 @@ static int read_exact(int sock, uint8_t *p, size_t n, struct ipc_msg *first, int
 {
     bool begun = first == NULL, fits = true;
     while (n > 0) {
-        int64_t stall = clock_boot() + IPC_STALL;
-        int64_t end = begun && (until < 0 || stall < until) ? stall : until;
-        int r = await(sock, POLLIN, end, e);
-        if (r <= 0) {
-            return r < 0   ? r
-                   : begun ? cut_short(sock, e)
-                           : err_set(e, ERR_UNAVAIL, "no message from a process within its time");
+        int r = await_more(sock, begun, until, e);
+        if (r < 0) {
+            return r;
         }
         ssize_t got = read_some(sock, p, n, begun ? NULL : first, &fits);
-        if (got < 0 && (errno == EINTR || errno == EAGAIN)) {
+        if (got <= 0) {
+            r = no_bytes(got, begun, e);
+            if (r < 0) {
+                return r;
+            }
             continue;
-        }
-        if (got < 0) {
-            return lost(e, "receive");
-        }
-        if (got == 0) {
-            return begun ? err_set(e, ERR_FORMAT, "message from a process is cut short")
-                         : err_set(e, ERR_UNAVAIL, "closed by the other process");
         }
         if (!fits) {
             return err_set(e, ERR_FORMAT, "message with more than %d descriptors", IPC_FDS);
@@ -333,20 +346,20 @@ int ipc_answer_take_fd(struct ipc_msg *m, int fd, struct err *e)
     return 0;
 }
 
-static int dispatch(const struct ipc_op *ops, size_t n_ops, void *ctx, struct ipc_peer *peer,
-                    struct ipc_msg *m, json_t **answer, struct err *e)
+static const struct ipc_op *op_of(const struct ipc_msg *m, const struct ipc_op *ops, size_t n_ops,
+                                  struct err *e)
 {
     const char *op = NULL;
-    int r = js_str(m->body, "op", &op, e);
-    if (r < 0) {
-        return r;
+    if (js_str(m->body, "op", &op, e) < 0) {
+        return NULL;
     }
     for (size_t i = 0; i < n_ops; i++) {
         if (strcmp(ops[i].op, op) == 0) {
-            return ops[i].run(ctx, peer, m, answer, e);
+            return &ops[i];
         }
     }
-    return err_set(e, ERR_DENIED, "this process may not ask for \"%s\"", op);
+    err_set(e, ERR_DENIED, "this process may not ask for \"%s\"", op);
+    return NULL;
 }
 
 int ipc_serve_one(int sock, const struct ipc_op *ops, size_t n_ops, void *ctx,
@@ -360,7 +373,8 @@ int ipc_serve_one(int sock, const struct ipc_op *ops, size_t n_ops, void *ctx,
     }
     struct err fault = {.text = ""};
     uint32_t seq = m.seq;
-    r = dispatch(ops, n_ops, ctx, peer, &m, &answer, &fault);
+    const struct ipc_op *op = op_of(&m, ops, n_ops, &fault);
+    r = op != NULL ? op->run(ctx, peer, &m, &answer, &fault) : fault.code;
     if (r == IPC_LATER || seq == 0) {
         return 0;
     }

@@ -239,13 +239,13 @@ struct scrub;
 /* Starts behind *after (NULL: at the beginning), so that a pass goes on after a restart. */
 struct scrub *blob_scrub_new(const struct blobstore *s, const struct scrub_opts *o,
                              const struct digest *after);
-void blob_scrub_free(struct scrub **s);
+void blob_scrub_free(struct scrub **xp);
 
 /* Hashes up to `bytes` more (at least one chunk). 1: there is more; 0: the pass is over, and the
  * next call starts another. A blob that is bad is a report, not an error. */
 MUST_CHECK int blob_scrub_step(struct scrub *s, uint64_t bytes, struct err *e);
 bool blob_scrub_after(const struct scrub *s, struct digest *after); /* last one done in this pass */
-uint64_t blob_scrub_bytes(const struct scrub *s);                   /* hashed in this pass */
+uint64_t blob_scrub_bytes(const struct scrub *x);                   /* hashed in this pass */
 
 /* Microseconds to sleep now so that `total` bytes take about `interval` in all, when `done` of them
  * took `spent`; never above a minute. */

@@ -97,8 +97,9 @@ static void add_chunk(struct blob *b, struct digest d)
 }
 
 static int copy_pieces(struct source *src, int to, uint64_t max, struct hasher3 *h, struct blob *b,
-                       uint8_t *piece, struct err *e)
+                       struct err *e)
 {
+    CLEANUP(mem_free) uint8_t *piece = mem_resize(NULL, BLOB_CHUNK, 1);
     for (;;) {
         ssize_t n = src->fill(src, piece, BLOB_CHUNK, e);
         if (n < 0) {
@@ -130,8 +131,7 @@ static int copy(struct source *src, int to, uint64_t max, struct blob *b, struct
 {
     CLEANUP(hasher3_clear) struct hasher3 h;
     hasher3_init(&h);
-    CLEANUP(mem_free) uint8_t *piece = mem_resize(NULL, BLOB_CHUNK, 1);
-    int r = copy_pieces(src, to, max < BLOB_MAX ? max : BLOB_MAX, &h, b, piece, e);
+    int r = copy_pieces(src, to, max < BLOB_MAX ? max : BLOB_MAX, &h, b, e);
     if (r < 0) {
         return r;
     }

@@ -188,12 +188,10 @@ static void a_truncated_or_longer_file_is_named(void **state)
     struct span v;
     CHECK_OK(blob_open(w.c, &b.d, b.size, &b.root, &r, &e), e);
     CHECK_OK(blob_read(r, 0, &v, &e), e);
+    struct digest before = digest_of(v);
     CHECK(truncateat_ok(&w.t, b.path, 10));
-    uint8_t sum = 0;
-    for (size_t i = 0; i < v.len; i++) { /* touching what was handed out kills nobody */
-        sum = (uint8_t)(sum + v.p[i]);
-    }
-    CHECK(sum == sum && blob_read(r, MIB, &v, &e) == ERR_TRUST);
+    struct digest after = digest_of(v); /* touching what was handed out kills nobody */
+    CHECK(digest_eq(&before, &after) && blob_read(r, MIB, &v, &e) == ERR_TRUST);
     CHECK(w.bad.fault == BLOB_FAULT_LENGTH && w.bad.first == 10 && w.bad.last == LARGE - 1);
     CHECK(w.bad.last_good > 0);
     blob_close(&r);

@@ -18,17 +18,19 @@ static void start(struct record_site *s)
     site_new(s, kinds, groups);
 }
 
-/* `more` is a JSON object laid over the members every admission has. */
-static int admit(struct record_site *s, const char *product, const char *version, const char *rel,
-                 const char *sha256, const char *more, struct err *e)
+/* `path` is PRODUCT/VERSION/NAME; `more`, a JSON object, is laid over the usual members. */
+static int admit(struct record_site *s, const char *path, const char *sha256, const char *more,
+                 struct err *e)
 {
+    size_t product = strcspn(path, "/"), version = strcspn(path + product + 1, "/");
     CLEANUP(mem_free)
-    char *text = mem_printf(
-        "{\"who\":\"ann\",\"host\":\"build\",\"product\":\"%s\",\"version\":\"%s\",\"rel\":\"%s\","
-        "\"path\":\"%s/%s/%s\",\"sha256\":\"%s\",\"sha1\":\"" SHA1 "\",\"md5\":\"" MD5 "\","
-        "\"size\":7,\"chunks\":\"" C "\",\"verdict\":\"clean\",\"rules\":\"" C
-        "\",\"attestation\":\"" B "\"}",
-        product, version, rel, product, version, rel, sha256);
+    char *text =
+        mem_printf("{\"who\":\"ann\",\"host\":\"build\",\"product\":\"%.*s\",\"version\":\"%.*s\","
+                   "\"rel\":\"%s\",\"path\":\"%s\",\"sha256\":\"%s\",\"sha1\":\"" SHA1 "\","
+                   "\"md5\":\"" MD5 "\",\"size\":7,\"chunks\":\"" C "\",\"verdict\":\"clean\","
+                   "\"rules\":\"" C "\",\"attestation\":\"" B "\"}",
+                   (int)product, path, (int)version, path + product + 1,
+                   path + product + version + 2, path, sha256);
     CLEANUP(js_free) json_t *over = NULL;
     struct event ev = {.kind = "admitted"};
     CHECK_OK(js_parse(span_str(text), LIMIT_JSON, "an admission", &ev.site, e), *e);
@@ -84,13 +86,13 @@ static void a_name_keeps_its_bytes(void **state)
     struct record_site s;
     struct err e;
     start(&s);
-    CHECK_OK(admit(&s, "p", "1", "a.exe", A, "{}", &e), e);
-    CHECK_OK(admit(&s, "p", "1", "a.exe", A, "{}", &e), e);
-    CHECK(admit(&s, "p", "1", "a.exe", B, "{}", &e) == ERR_CONFLICT);
+    CHECK_OK(admit(&s, "p/1/a.exe", A, "{}", &e), e);
+    CHECK_OK(admit(&s, "p/1/a.exe", A, "{}", &e), e);
+    CHECK(admit(&s, "p/1/a.exe", B, "{}", &e) == ERR_CONFLICT);
     CHECK(strstr(e.text, "p/1/a.exe exists with other bytes") != NULL);
-    CHECK(admit(&s, "p", "1", "A.exe", A, "{}", &e) == ERR_CONFLICT);
+    CHECK(admit(&s, "p/1/A.exe", A, "{}", &e) == ERR_CONFLICT);
     CHECK(strstr(e.text, "differs only by case from p/1/a.exe") != NULL);
-    CHECK(admit(&s, "P", "2", "x", A, "{}", &e) == 0);
+    CHECK(admit(&s, "P/2/x", A, "{}", &e) == 0);
     int n = 0;
     CHECK_OK(release_all(s.db, count_target, &n, &e), e);
     CHECK(n == 2);
@@ -106,13 +108,13 @@ static void only_what_is_clean_whole_and_named_right_is_admitted(void **state)
     struct record_site s;
     struct err e;
     start(&s);
-    CHECK(admit(&s, "p", "1", "a", A, "{\"verdict\":\"suspicious\"}", &e) == ERR_DENIED);
-    CHECK(admit(&s, "p", "1", "a", A, "{\"path\":\"p/2/a\"}", &e) == ERR_FORMAT);
-    CHECK(admit(&s, "p", "1", "a", A, "{\"md5\":\"xyz\"}", &e) == ERR_FORMAT);
-    CHECK(admit(&s, "p", "1", "a", A, "{\"members\":[{\"path\":\"x\"}]}", &e) == ERR_FORMAT);
+    CHECK(admit(&s, "p/1/a", A, "{\"verdict\":\"suspicious\"}", &e) == ERR_DENIED);
+    CHECK(admit(&s, "p/1/a", A, "{\"path\":\"p/2/a\"}", &e) == ERR_FORMAT);
+    CHECK(admit(&s, "p/1/a", A, "{\"md5\":\"xyz\"}", &e) == ERR_FORMAT);
+    CHECK(admit(&s, "p/1/a", A, "{\"members\":[{\"path\":\"x\"}]}", &e) == ERR_FORMAT);
     CHECK(site_event(&s, "admitted", "site", "{\"path\":\"p/1/a\"}", &e) == ERR_FORMAT);
     CHECK(publish(&s, "p/1/a", A, &e) == ERR_NOTFOUND);
-    CHECK_OK(admit(&s, "p", "1", "a", A, "{}", &e), e);
+    CHECK_OK(admit(&s, "p/1/a", A, "{}", &e), e);
     CHECK(publish(&s, "p/1/a", B, &e) == ERR_CONFLICT);
     CHECK(state_of(&s, "p/1/a") == RELEASE_HELD);
     CHECK_OK(publish(&s, "p/1/a", A, &e), e);
@@ -130,8 +132,8 @@ static void a_hold_and_an_approval_are_waited_for(void **state)
     start(&s);
     CHECK_OK(release_next_due(s.db, &when, &e), e);
     CHECK(when == INT64_MAX);
-    CHECK_OK(admit(&s, "p", "1", "held", A, "{\"hold_until\":4000000000000000}", &e), e);
-    CHECK_OK(admit(&s, "p", "1", "asks", B, "{\"approve\":true}", &e), e);
+    CHECK_OK(admit(&s, "p/1/held", A, "{\"hold_until\":4000000000000000}", &e), e);
+    CHECK_OK(admit(&s, "p/1/asks", B, "{\"approve\":true}", &e), e);
     CHECK(state_of(&s, "p/1/held") == RELEASE_HELD && state_of(&s, "p/1/asks") == RELEASE_WAITING);
     CHECK(publish(&s, "p/1/held", A, &e) == ERR_DENIED);
     CHECK(strstr(e.text, "is held until 2096-10-02") != NULL);
@@ -153,7 +155,7 @@ static void a_hold_and_an_approval_are_waited_for(void **state)
     CHECK(site_event(&s, "approved", "site",
                      "{\"product\":\"p\",\"version\":\"1\",\"who\":\"bob\"}", &e) == ERR_NOTFOUND);
     CHECK_OK(publish(&s, "p/1/asks", B, &e), e);
-    CHECK_OK(admit(&s, "p", "1", "held", A, "{\"emergency\":true}", &e), e);
+    CHECK_OK(admit(&s, "p/1/held", A, "{\"emergency\":true}", &e), e);
     CHECK_OK(publish(&s, "p/1/held", A, &e), e);
     site_end(&s);
 }
@@ -168,8 +170,8 @@ static void a_bar_is_of_the_bytes(void **state)
     start(&s);
     CHECK_OK(digest_parse(span_str(A), &a, &e), e);
     CHECK(release_state_of(s.db, &a, &st, &e) == ERR_NOTFOUND);
-    CHECK_OK(admit(&s, "p", "1", "a", A, "{}", &e), e);
-    CHECK_OK(admit(&s, "q", "1", "b", A, "{}", &e), e);
+    CHECK_OK(admit(&s, "p/1/a", A, "{}", &e), e);
+    CHECK_OK(admit(&s, "q/1/b", A, "{}", &e), e);
     CHECK_OK(publish(&s, "p/1/a", A, &e), e);
     CHECK_OK(release_state_of(s.db, &a, &st, &e), e);
     CHECK(st == RELEASE_PUBLISHED);
@@ -187,7 +189,7 @@ static void a_bar_is_of_the_bytes(void **state)
                         "\"replacement\":\"p/2/a\"}",
                         &e),
              e);
-    CHECK(admit(&s, "z", "9", "other", A, "{}", &e) == ERR_DENIED);
+    CHECK(admit(&s, "z/9/other", A, "{}", &e) == ERR_DENIED);
     CHECK(state_of(&s, "q/1/b") == RELEASE_RECALLED);
     CLEANUP(js_free) json_t *bar = NULL;
     CHECK_OK(release_bar(s.db, &a, &bar, &e), e);
@@ -220,9 +222,9 @@ static void the_latest_version_is_the_one_begun_last(void **state)
     CLEANUP(buf_clear) struct buf all = BUF(1000);
     start(&s);
     CHECK(release_latest(s.db, "p", v, &e) == ERR_NOTFOUND);
-    CHECK_OK(admit(&s, "p", "1", "a", A, "{}", &e), e);
-    CHECK_OK(admit(&s, "p", "2", "a", B, "{}", &e), e);
-    CHECK_OK(admit(&s, "p", "1", "late", C, "{}", &e), e);
+    CHECK_OK(admit(&s, "p/1/a", A, "{}", &e), e);
+    CHECK_OK(admit(&s, "p/2/a", B, "{}", &e), e);
+    CHECK_OK(admit(&s, "p/1/late", C, "{}", &e), e);
     CHECK_OK(publish(&s, "p/1/a", A, &e), e);
     CHECK_OK(publish(&s, "p/2/a", B, &e), e);
     CHECK_OK(publish(&s, "p/1/late", C, &e), e);
@@ -232,7 +234,7 @@ static void the_latest_version_is_the_one_begun_last(void **state)
              e);
     CHECK_OK(release_latest(s.db, "p", v, &e), e);
     CHECK_STR(v, "1");
-    CHECK_OK(admit(&s, "q", "7", "late", C, "{}", &e), e);
+    CHECK_OK(admit(&s, "q/7/late", C, "{}", &e), e);
     CHECK_OK(publish(&s, "q/7/late", C, &e), e);
     CHECK_OK(release_each_latest(s.db, copy_latest, &all, &e), e);
     CHECK_STR(buf_text(&all), "p=1 q=7 ");
@@ -251,7 +253,7 @@ static void hashes_and_rules_lead_to_blobs(void **state)
     memset(md5, 0x22, sizeof md5);
     CHECK_OK(digest_parse(span_str(A), &a, &e), e);
     CHECK_OK(digest_parse(span_str(B), &b, &e), e);
-    CHECK_OK(admit(&s, "p", "1", "a", A,
+    CHECK_OK(admit(&s, "p/1/a", A,
                    "{\"members\":[{\"path\":\"in//er\",\"size\":3,\"sha256\":\"" B
                    "\",\"sha1\":\"" SHA1 "\",\"md5\":\"" MD5
                    "\"}],\"findings\":[{\"engine\":\"yara\",\"rule\":\"Note\","

@@ -140,13 +140,12 @@ static inline void publish(struct tlog *t)
 static inline struct tlog_head log_make(const struct check_dir *d, size_t n)
 {
     struct err e;
-    struct tlog_head none = tlog_head_empty(), head;
+    struct tlog_head none = tlog_head_empty();
     CLEANUP(tlog_close) struct tlog *t = NULL;
     CHECK_OK(tlog_open(d->fd, &none, &t, &e), e);
     CHECK_OK(append_numbered(t, n, &e), e);
     publish(t);
-    head = tlog_head(t);
-    return head;
+    return tlog_head(t);
 }
 
 /* ---- folders as lists of files ---- */

@@ -76,8 +76,8 @@ void gate_progress(const struct gate_call *c, const char *what, uint64_t done, u
 
 /* ---- parts of the gate ---- */
 
-void *gate_control_thread(void *gate); /* accepts on the control socket */
-void *gate_web_thread(void *gate);     /* answers what web passes on */
+void *gate_control_thread(void *ctx); /* accepts on the control socket */
+void *gate_web_thread(void *ctx);     /* answers what web passes on */
 void gate_batches_drop(struct gate_batch **list);
 
 /* web.db (show.c) */

@@ -56,7 +56,10 @@ static int on_files(struct gate_call *c, json_t **answer, struct err *e)
 {
     struct gate_batch **b = find(c, e);
     json_t *files = NULL, *results = NULL;
-    int r = b == NULL ? e->code : js_arr(c->m->body, "files", &files, e);
+    if (b == NULL) {
+        return e->code;
+    }
+    int r = js_arr(c->m->body, "files", &files, e);
     if (r == 0 && json_array_size(files) != c->m->n_fds) {
         r = err_set(e, ERR_FORMAT, "%zu files with %zu descriptors", json_array_size(files),
                     c->m->n_fds);

@@ -44,13 +44,12 @@ int serve_lock(int site, int *lock, struct err *e)
 }
 
 /* The socket's path may be longer than sun_path: it is named relative to the folder. */
-static int control_address(int site, struct sockaddr_un *a, socklen_t *len, int *run, struct err *e)
+static int control_address(int site, struct sockaddr_un *a, int *run, struct err *e)
 {
     int r = file_open_dir(site, "run", run, e);
     if (r == 0) {
         *a = (struct sockaddr_un){.sun_family = AF_UNIX};
         snprintf(a->sun_path, sizeof a->sun_path, "/proc/self/fd/%d/" CONTROL, *run);
-        *len = sizeof *a;
     }
     return r;
 }
@@ -58,14 +57,13 @@ static int control_address(int site, struct sockaddr_un *a, socklen_t *len, int 
 int serve_connect(int site, int *sock, struct err *e)
 {
     struct sockaddr_un a;
-    socklen_t len;
     CLEANUP(fd_close) int run = -1;
-    int r = control_address(site, &a, &len, &run, e);
+    int r = control_address(site, &a, &run, e);
     if (r < 0) {
         return r == ERR_NOTFOUND ? err_set(e, ERR_UNAVAIL, "no server runs") : r;
     }
     CLEANUP(fd_close) int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (s < 0 || connect(s, (const struct sockaddr *)&a, len) < 0) {
+    if (s < 0 || connect(s, (const struct sockaddr *)&a, sizeof a) < 0) {
         return errno == ENOENT || errno == ECONNREFUSED ? err_set(e, ERR_UNAVAIL, "no server runs")
                                                         : err_sys(e, "connect to run/" CONTROL);
     }
@@ -77,15 +75,14 @@ int serve_connect(int site, int *sock, struct err *e)
 static int listen_control(int site, int *out, struct err *e)
 {
     struct sockaddr_un a;
-    socklen_t len;
     CLEANUP(fd_close) int run = -1;
-    int r = control_address(site, &a, &len, &run, e);
+    int r = control_address(site, &a, &run, e);
     if (r < 0) {
         return r;
     }
     CLEANUP(fd_close) int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     unlinkat(run, CONTROL, 0); /* we hold the lock: it is a leftover */
-    if (s < 0 || bind(s, (const struct sockaddr *)&a, len) < 0 ||
+    if (s < 0 || bind(s, (const struct sockaddr *)&a, sizeof a) < 0 ||
         fchmodat(run, CONTROL, 0660, 0) < 0 || listen(s, BACKLOG) < 0) {
         return err_sys(e, "listen on run/" CONTROL);
     }
@@ -211,36 +208,54 @@ static bool stopped_within(int signals, int64_t within)
     return poll(&p, 1, (int)(within / 1000)) > 0;
 }
 
+static void say_ready(const struct serve_opts *o)
+{
+    if (o->ready < 0) {
+        return;
+    }
+    CLEANUP(js_free) json_t *ready = js_new();
+    js_set_str(ready, "op", "ready");
+    if (ipc_send(o->ready, 0, ready, NULL, 0, NULL) < 0) {
+        log_info("serve.ready", "nobody waits for it any more");
+    }
+}
+
+/* One life of the group: 1 if it is to be started again. Only the first start may fail for good;
+ * `ran` is set with it. */
+static int run_once(const struct serve_opts *o, const struct group_listen *l, int signals,
+                    bool *ran, struct err *e)
+{
+    struct group g;
+    int r = group_start(o, l, &g, e);
+    if (r < 0 && !*ran) {
+        return r;
+    }
+    if (r < 0) {
+        log_error("serve.start", "%s", e->text);
+        return 1;
+    }
+    if (!*ran) {
+        say_ready(o);
+    }
+    *ran = true;
+    enum why why = watch(o, &g, signals);
+    group_stop(&g, why == WHY_DIED ? GROUP_HURRY : GROUP_PATIENT);
+    if (why != WHY_DIED) {
+        return 0;
+    }
+    return o->local ? err_set(e, ERR_UNAVAIL, "a process ended; see the messages above") : 1;
+}
+
 static int run_groups(const struct serve_opts *o, const struct group_listen *l, int signals,
                       struct err *e)
 {
     int64_t pause = 0;
-    bool once = false;
+    bool ran = false;
     for (;;) {
-        struct group g;
         int64_t began = clock_boot();
-        int r = group_start(o, l, &g, e);
-        if (r < 0 && !once) {
+        int r = run_once(o, l, signals, &ran, e);
+        if (r <= 0) {
             return r;
-        }
-        if (r < 0) {
-            log_error("serve.start", "%s", e->text);
-        } else {
-            if (!once && o->ready >= 0) {
-                CLEANUP(js_free) json_t *ready = js_new();
-                js_set_str(ready, "op", "ready");
-                if (ipc_send(o->ready, 0, ready, NULL, 0, NULL) < 0) {
-                    log_info("serve.ready", "nobody waits for it any more");
-                }
-            }
-            once = true;
-            enum why why = watch(o, &g, signals);
-            group_stop(&g, why == WHY_DIED ? GROUP_HURRY : GROUP_PATIENT);
-            if (why != WHY_DIED || o->local) {
-                return why == WHY_DIED
-                           ? err_set(e, ERR_UNAVAIL, "a process ended; see the messages above")
-                           : 0;
-            }
         }
         pause = clock_boot() - began > CALM ? 0 : pause;
         if (stopped_within(signals, pause)) {

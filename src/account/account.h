@@ -95,7 +95,12 @@ MUST_CHECK int account_list(struct db *db, const char *org, json_t **out, struct
 MUST_CHECK int account_org_list(struct db *db, json_t **out, struct err *e);
 /* Appends the name. ERR_NOTFOUND for an id that is none, or whose name was erased. */
 MUST_CHECK int account_org_name(struct db *db, uint64_t org, struct buf *out, struct err *e);
-/* The same for an account: its user name. */
+/* Ids of the organisations that were erased, ascending; free() *out. */
+MUST_CHECK int account_orgs_erased(struct db *db, uint64_t **out, size_t *n, struct err *e);
+/* Organisations that may have this product by a grant of their own: [id...] as above. */
+MUST_CHECK int account_orgs_of(struct db *db, const char *product, uint64_t **out, size_t *n,
+                               struct err *e);
+/* As account_org_name() for an account: its user name. */
 MUST_CHECK int account_user(struct db *db, uint64_t account, struct buf *out, struct err *e);
 /* The organisation of this name; ERR_NOTFOUND suggests the nearest. */
 MUST_CHECK int account_org_find(struct db *db, const char *name, uint64_t *out, struct err *e);

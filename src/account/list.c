@@ -1,5 +1,7 @@
 #include "account/account_priv.h"
 
+#include "base/mem.h"
+
 static int products_of(struct db *db, int64_t org, json_t **out, struct err *e)
 {
     CLEANUP(db_rows_close) struct db_rows *rows = NULL;
@@ -103,4 +105,37 @@ int account_product_list(struct db *db, json_t **out, struct err *e)
         *out = json_incref(list);
     }
     return r;
+}
+
+static int ids_of(struct db *db, const char *sql, struct db_args args, uint64_t **out, size_t *n,
+                  struct err *e)
+{
+    CLEANUP(db_rows_close) struct db_rows *rows = NULL;
+    CLEANUP(mem_free) uint64_t *ids = NULL;
+    size_t have = 0, cap = 0;
+    int r = db_query(db, sql, args, &rows, e);
+    while (r >= 0 && (r = db_next(rows, e)) == 1) {
+        if (have == cap) {
+            cap = cap * 2 + 16;
+            ids = mem_resize(ids, cap, sizeof *ids);
+        }
+        ids[have++] = (uint64_t)db_i64(rows, 0);
+    }
+    if (r == 0) {
+        *out = ids;
+        *n = have;
+        ids = NULL;
+    }
+    return r;
+}
+
+int account_orgs_erased(struct db *db, uint64_t **out, size_t *n, struct err *e)
+{
+    return ids_of(db, "SELECT id FROM org WHERE erased <> 0 ORDER BY id", DB_NO_ARGS, out, n, e);
+}
+
+int account_orgs_of(struct db *db, const char *product, uint64_t **out, size_t *n, struct err *e)
+{
+    return ids_of(db, "SELECT org FROM org_product WHERE product = $1 ORDER BY org",
+                  DB_ARGS(DB_TEXT(product)), out, n, e);
 }

@@ -13,6 +13,12 @@ extern const size_t delivery_migrations_n;
 #define DELIVERY_CHUNK (UINT64_C(1) << 20) /* grants are rounded outward to this */
 #define DELIVERY_AGAIN CLOCK_HOUR /* within it a range inside granted chunks adds no entry */
 
+/* Events: grant 0x0301, org {blob target size first last whole node}, account {address agent}; end
+ * 0x0302, org {grant first acked}. A request without Range is a grant of its own, always, and
+ * counts at its time; a range that earlier ranges of this account cover adds none, so a window
+ * looks DELIVERY_AGAIN further back for ranges. Address and agent are in the encrypted event only.
+ */
+
 struct delivery_request {
     const char *user;     /* of HTTP Basic, or NULL */
     struct span secret;   /* token or password; empty: anonymous */
@@ -45,10 +51,15 @@ typedef int (*delivery_find)(struct db *db, const char *target, struct delivery_
 MUST_CHECK int delivery_grant(struct db *db, delivery_find find, const struct delivery_request *q,
                               struct delivery_answer *out, struct event *ev, struct err *e);
 
-/* After the commit of that event: remembers the grant for DELIVERY_AGAIN. */
+/* After the commit of that event: remembers the grant for DELIVERY_AGAIN, so that most repeated
+ * ranges need no query. Bounded; what is not there is looked up in the database. */
 void delivery_granted(const struct event *ev);
+void delivery_forget(void); /* all of it: before another database is used */
 
-/* `acked`: bytes of this response that the peer's kernel acknowledged, from `first` on. */
+/* `acked`: bytes of this response that the peer's kernel acknowledged, from `first` on. ev->kind
+ * stays NULL when it says nothing new, or when so many ends of this grant were entered that more
+ * would only fill the log (16, and 32 for each chunk). ERR_NOTFOUND no such grant, ERR_FORMAT
+ * beyond the blob. */
 MUST_CHECK int delivery_end(struct db *db, uint64_t grant, uint64_t first, uint64_t acked,
                             struct event *ev, struct err *e);
 
@@ -75,7 +86,8 @@ struct delivery_scope {
     const char *const *nodes; /* only sent by these; n_nodes 0: all */
     size_t n_nodes;
 };
-/* Calls `each` in order of time. */
+/* n_blobs 0: every blob. Deliveries of erased organisations are left out, see delivery_erased().
+ * Calls `each` in order of time; its answer other than 0 ends the walk and is returned. */
 MUST_CHECK int delivery_each(struct db *db, const struct delivery_scope *s,
                              int (*each)(void *ctx, const struct delivery *d), void *ctx,
                              struct err *e);
@@ -84,3 +96,8 @@ MUST_CHECK int delivery_holders(struct db *db, const struct delivery_scope *s,
                                 int (*each)(void *ctx, uint64_t org, const struct digest *blob,
                                             enum delivery_holder h),
                                 void *ctx, struct err *e);
+/* How many deliveries (grants) of whatever file organisations had in the window that are erased. */
+MUST_CHECK int delivery_erased(struct db *db, int64_t from, int64_t to, uint64_t *out,
+                               struct err *e);
+/* The time of the first grant; INT64_MAX when there is none. */
+MUST_CHECK int delivery_begun(struct db *db, int64_t *out, struct err *e);

@@ -190,11 +190,22 @@ static int enter_retro(struct hunt *h, const json_t *rules, size_t withheld, con
     return release_append(h->r, &ev, 1, e);
 }
 
+static int by_rule(const void *a, const void *b, void *ctx)
+{
+    const struct hunt *h = ctx;
+    char one[DIGEST_TEXT + 1], two[DIGEST_TEXT + 1];
+    return strcmp(js_str_or(h->why, digest_text(a, one), ""),
+                  js_str_or(h->why, digest_text(b, two), ""));
+}
+
 /* By rule, so that each `withheld` names the one that did it. */
 static int withhold_found(struct hunt *h, const char *who, size_t *withheld, struct err *e)
 {
     int r = 0;
     size_t i = 0;
+    if (h->bad.n > 0) {
+        qsort_r(h->bad.d, h->bad.n, sizeof *h->bad.d, by_rule, h);
+    }
     while (i < h->bad.n && r == 0) {
         char hex[DIGEST_TEXT + 1];
         const char *rule = js_str_or(h->why, digest_text(&h->bad.d[i], hex), "");

@@ -306,16 +306,45 @@ class Site:
         check(len(found) == 1 and found[0].get("token"), f"account add gave no token: {found}")
         return found[0]["token"]
 
-    def serve(self, *options, seconds=20):
-        """A running server; use it as `with site.serve() as server`, or call stop() yourself."""
-        return Server(self, options, seconds)
+    def blob(self, digest):
+        """Where the store keeps these bytes."""
+        return self.file("blobs", digest[:2], digest[2:])
+
+    def events(self, kind=None, count=10_000):
+        """What `log tail` shows: the newest events, oldest first, each with its parts."""
+        found = self.json("log", "tail", "--count", count)
+        return [event for event in found if kind is None or event["kind"] == kind]
+
+    def scope(self, *criteria):
+        return self.json("incident", "scope", *criteria)[-1]
+
+    def holders(self, *criteria):
+        """{organisation: holder} of a scope."""
+        return {org["name"]: org["holder"] for org in self.scope(*criteria)["organisations"]}
+
+    def target(self, path):
+        """What `release show` says of one target."""
+        product, version = path.split("/")[:2]
+        shown = self.json("release", "show", product, version)
+        found = [one for answer in shown for one in answer.get("targets", [answer]) if one.get("path") == path]
+        check(len(found) == 1, f"release show does not show {path}: {shown}")
+        return found[0]
+
+    def control(self):
+        """A connection to the running server as commands have it; see Control."""
+        return Control(self.file("run", "control.sock"))
+
+    def serve(self, *options, seconds=20, tls=None):
+        """A running server; use it as `with site.serve() as server`, or call stop() yourself. `tls` is a
+        context of trust() when the options name a certificate."""
+        return Server(self, options, seconds, tls)
 
 
 class Server:
-    def __init__(self, site, options=(), seconds=20):
+    def __init__(self, site, options=(), seconds=20, tls=None):
         self.site, self.port = site, free_port()
         self.log = site.path + ".log"
-        self.tls = None
+        self.tls = tls
         self.child = start([CORDON, "-C", site.path, "serve", "--listen", f"127.0.0.1:{self.port}",
                             *map(str, options)], self.log, env=site.env)
         self.wait_ready(seconds)
@@ -368,8 +397,24 @@ class Server:
             end_group(self.child)
 
     def processes(self):
-        """{name: pid} of the server's processes, by what the process calls itself."""
-        return {name: pid for pid, name in group_members(self.child.pid) if pid != self.child.pid}
+        """{role: pid} of the server's processes; "worker" is one of the workers if there is any."""
+        found, signers = {}, []
+        for pid, words in group_commands(self.child.pid):
+            role = words[1].removeprefix("serve-") if len(words) > 1 else ""
+            if pid == self.child.pid:
+                found["supervisor"] = pid
+            elif role == "signer":
+                signers.append(pid)
+            else:
+                found[role] = pid
+        # they call themselves alike; the log's is started first
+        for role, pid in zip(("signer-log", "signer-repository"), sorted(signers, key=started)):
+            found[role] = pid
+        return found
+
+    def slow(self, path, token, first=4096):
+        """A download whose client reads little: see Slow."""
+        return Slow(self, path, token, first)
 
     def url(self, path):
         return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}{path}"
@@ -401,6 +446,96 @@ class Server:
         return self.request("GET", path, **options)
 
 
+class Slow:
+    """A GET through a small window: what is not read here is, but for a few hundred kB, not sent."""
+
+    def __init__(self, server, path, token, first):
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        self.socket.settimeout(30 * PATIENCE)
+        self.socket.connect(("127.0.0.1", server.port))
+        self.socket.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+                            "Connection: close\r\n\r\n".encode())
+        data = b""
+        while b"\r\n\r\n" not in data:
+            more = self.socket.recv(4096)
+            check(more, f"no answer to {path}: {data!r}")
+            data += more
+        head, self.body = data.split(b"\r\n\r\n", 1)
+        self.status = int(head.split()[1])
+        self.cut = None  # why it ended before its time: "reset", or "closed"
+        self.read(first)
+
+    def read(self, size):
+        """Until there are `size` bytes of the body, or it ends."""
+        while len(self.body) < size and self.cut is None:
+            try:
+                more = self.socket.recv(min(65536, size - len(self.body)))
+                if not more:
+                    self.cut = "closed"
+                self.body += more
+            except (ConnectionResetError, BrokenPipeError):
+                self.cut = "reset"
+        return self.body
+
+    def close(self):
+        self.socket.close()
+
+
+class Control:
+    """The protocol between commands and a server, for what no command would ask."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(60 * PATIENCE)
+        here = os.getcwd()
+        os.chdir(os.path.dirname(path))  # a socket's path has at most 107 characters
+        try:
+            self.socket.connect(os.path.basename(path))
+        finally:
+            os.chdir(here)
+        self.sequence = 0
+
+    def send(self, body, descriptors=()):
+        """A frame; `body` is bytes, or an object."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.sequence += 1
+        frame = struct.pack(">IHHI", len(data), 1, len(descriptors), self.sequence) + data
+        if descriptors:
+            sent = socket.send_fds(self.socket, [frame], list(descriptors))
+            frame = frame[sent:]
+        self.socket.sendall(frame)
+
+    def receive(self):
+        """The answer; progress is left out. None when the server hung up."""
+        while True:
+            head = self._exactly(12)
+            if head is None:
+                return None
+            answer = json.loads(self._exactly(struct.unpack(">I", head[:4])[0]))
+            if "progress" not in answer:
+                return answer
+
+    def _exactly(self, size):
+        data = b""
+        while len(data) < size:
+            try:
+                more = self.socket.recv(size - len(data))
+            except ConnectionResetError:
+                more = b""
+            if not more:
+                return None
+            data += more
+        return data
+
+    def call(self, op, descriptors=(), **members):
+        self.send({"op": op, **members}, descriptors)
+        return self.receive()
+
+    def close(self):
+        self.socket.close()
+
+
 class Answer:
     """`whole` is false when the server cut the connection before the promised length."""
 
@@ -414,6 +549,57 @@ class Answer:
     @property
     def json(self):
         return json.loads(self.body)
+
+
+# ---- operators over the network
+
+def secret_text(added):
+    """The line that `operator add` shows once, and a token file holds."""
+    found = [value for value in added.values() if isinstance(value, str) and value.startswith("cordon-operator:")]
+    check(len(found) == 1, f"operator add shows no secret: {added}")
+    return found[0]
+
+
+def secret_of(added):
+    """(name, 32 bytes) of an operator."""
+    _, name, seed = secret_text(added).split(":")
+    return name, bytes.fromhex(seed)
+
+
+def ed25519(seed, message):
+    """A signature by the program openssl, so that it is not our own code that we ask."""
+    with tempfile.TemporaryDirectory() as folder:
+        der = bytes.fromhex("302e020100300506032b657004220420") + seed
+        pem = b"-----BEGIN PRIVATE KEY-----\n" + base64.b64encode(der) + b"\n-----END PRIVATE KEY-----\n"
+        key, text = write(os.path.join(folder, "key"), pem), write(os.path.join(folder, "text"), message)
+        done = subprocess.run(["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", key, "-in", text],
+                              stdout=subprocess.PIPE, check=True)
+        return done.stdout
+
+
+def sign_request(secret, method, path, body, skew=0, nonce=None):
+    """The headers of a signed request."""
+    name, seed = secret
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + skew))
+    nonce = nonce or os.urandom(16).hex()
+    text = f"cordon-request/v1\n{method}\n{path}\n{at}\n{nonce}\n{sha256(body)}\n"
+    return {"X-Cordon-Operator": name, "X-Cordon-Time": at, "X-Cordon-Nonce": nonce,
+            "X-Cordon-Signature": base64.b64encode(ed25519(seed, text.encode())).decode()}
+
+
+def signed(server, secret, method, path, body, skew=0, nonce=None, tamper=None):
+    """A request as operators send it; `tamper` names what is changed after signing."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = sign_request(secret, method, path, data, skew, nonce)
+    if tamper == "body":
+        data = data[:-1] + b', "more": 1}'
+    elif tamper == "path":
+        path = path.replace("withhold", "recall")
+    elif tamper == "name":
+        headers["X-Cordon-Operator"] = "responder"
+    elif tamper == "signature":
+        headers["X-Cordon-Signature"] = base64.b64encode(bytes(64)).decode()
+    return server.request(method, path, body=data, headers=headers)
 
 
 def trust(certificate):
@@ -433,6 +619,25 @@ def group_members(group):
             if int(rest[2]) == group and rest[0] != "Z":
                 found.append((int(pid), name))
     return found
+
+
+def group_commands(group):
+    """(pid, words of its command line) of all living processes of a process group."""
+    found = []
+    for pid, _ in group_members(group):
+        with contextlib.suppress(OSError):
+            words = read(f"/proc/{pid}/cmdline").decode(errors="replace").split("\0")
+            found.append((pid, words))
+    return found
+
+
+def started(pid):
+    """When a process was started, in the kernel's ticks; later pids may have smaller numbers."""
+    try:
+        stat = read(f"/proc/{pid}/stat").decode(errors="replace")
+        return int(stat[stat.rindex(")") + 2:].split()[19])
+    except OSError:
+        return 0
 
 
 # ---- running the functions of a test

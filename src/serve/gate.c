@@ -271,6 +271,7 @@ static int open_all(struct gate *g, struct err *e)
     int r = role_settings(&g->boot, &g->settings, e);
     r = r < 0 ? r : boot_secret(&g->boot, "quarantine", o.quarantine.b, e);
     r = r < 0 ? r : blobstore_open(g->boot.site, &g->blobs, e);
+    r = r < 0 ? r : gate_nonces_open(g, e);
     r = r < 0 ? r : open_scan(g, e);
     r = r < 0 ? r : gate_head(g, &head, e); /* the recorder has set up the database now */
     o.settings = g->settings;
@@ -300,6 +301,7 @@ int gate_main(struct boot *boot)
                        .wake = PTHREAD_COND_INITIALIZER,
                        .control = -1,
                        .web = -1,
+                       .nonces_fd = -1,
                        .web_lock = PTHREAD_MUTEX_INITIALIZER,
                        .net_lock = PTHREAD_MUTEX_INITIALIZER};
     g->nonces = js_new();

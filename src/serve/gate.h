@@ -35,6 +35,8 @@ struct gate {
     pthread_cond_t wake;
     int64_t started;
     json_t *nonces;           /* of signed requests, with their time; under `lock` */
+    int nonces_fd;            /* run/nonces, and its size */
+    size_t nonces_size;
     pthread_mutex_t web_lock; /* one writer at a time to web */
     pthread_mutex_t net_lock; /* batches held over the network */
     struct gate_net net[16];
@@ -86,6 +88,8 @@ MUST_CHECK int show_update(struct gate *g, const char *const *paths, size_t n, s
 
 /* An operation asked over the network by a signed request (api.c). */
 MUST_CHECK int gate_api(struct gate *g, const json_t *request, json_t **answer, struct err *e);
+/* Reads which signed requests were used before a restart. */
+MUST_CHECK int gate_nonces_open(struct gate *g, struct err *e);
 /* Checks the signature of a request; *who gets the operator. */
 MUST_CHECK int gate_operator(struct gate *g, const json_t *request, const struct digest *body,
                              struct account_operator *who, struct err *e);

@@ -226,6 +226,23 @@ static const struct ipc_op web_ops[] = {
 
 /* ---- gate ---- */
 
+/* A blob that was lifted is held for good: what happens to it from now on is another alarm. */
+static void forget_alarms(struct recorder *r, const struct event *ev)
+{
+    const char *sha256 = js_str_or(ev->open, "sha256", NULL), *key;
+    json_t *yes;
+    void *next;
+    if (strcmp(ev->kind, "lifted") != 0 || sha256 == NULL) {
+        return;
+    }
+    json_object_foreach_safe(r->alarms, next, key, yes)
+    {
+        if (strncmp(key, sha256, DIGEST_TEXT) == 0) {
+            json_object_del(r->alarms, key);
+        }
+    }
+}
+
 static int on_append(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
                      struct err *e)
 {
@@ -245,6 +262,7 @@ static int on_append(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t
         owe(r, &r->gate, m->seq, body);
         for (size_t i = 0; i < n; i++) {
             const char *stop = events_stop(&ev[i]);
+            forget_alarms(r, &ev[i]);
             if (stop != NULL && r->web >= 0) {
                 js_set_bool(r->stops, stop, true);
             }

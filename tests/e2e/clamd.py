@@ -114,17 +114,6 @@ def a_real_clamd():
         again.stop()
 
 
-def init_sees_whether_it_answers():
-    clamd = Clamd()
-    site = Site(path="with")
-    os.environ["X"] = "1"
-    equal("clamd" in site.run("config", "show").out, True, "config show speaks of clamd")
-    site.set("clamd.socket", clamd.socket)
-    doctor = site.run("doctor", expect=(DONE, FOUND))
-    contains((doctor.out + doctor.err).lower(), "clamd", "doctor speaks of it")
-    clamd.stop()
-
-
 def one_that_misbehaves():
     site = Site()
     for how, word in (("dead", "clamd"), ("hangs", "clamd"), ("dies", "clamd"), ("errors", "clamd"), ("noise", "clamd"),
@@ -172,4 +161,4 @@ def a_hang_does_not_stop_the_server():
     odd.end()
 
 
-main(a_real_clamd, init_sees_whether_it_answers, one_that_misbehaves, a_hang_does_not_stop_the_server)
+main(a_real_clamd, one_that_misbehaves, a_hang_does_not_stop_the_server)

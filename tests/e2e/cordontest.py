@@ -254,14 +254,14 @@ class Site:
 
     def __init__(self, path=None, **settings):
         self.path = os.path.abspath(path or tempfile.mkdtemp(prefix="s-", dir=os.getcwd()))
-        self.passphrase = write(self.path + ".pass", "correct horse battery staple\n")
-        os.chmod(self.passphrase, 0o600)
+        self.passphrase = self.path + ".pass"
         self.env = dict(os.environ, CORDON_PASSPHRASE_FILE=self.passphrase)
         self.env.pop("CORDON_SITE", None)
         if os.path.isdir(self.path) and not os.listdir(self.path):
             os.rmdir(self.path)
-        # `init` may warn that the keyring has no second copy; that ends with 0
-        self.created = run([CORDON, "init", self.path], env=self.env)
+        # a random passphrase needs no costly stretching, which every command would pay again; `init` warns
+        # that the keyring has no second copy, and ends with 0
+        self.created = run([CORDON, "init", self.path, "--random-passphrase", self.passphrase], env=self.env)
         for name, value in settings.items():
             self.set(name.replace("__", "."), value)
 
@@ -312,7 +312,7 @@ class Site:
 
     def events(self, kind=None, count=10_000):
         """What `log tail` shows: the newest events, oldest first, each with its parts."""
-        found = self.json("log", "tail", "--count", count)
+        found = self.json("log", "tail", "-n", count)
         return [event for event in found if kind is None or event["kind"] == kind]
 
     def scope(self, *criteria):

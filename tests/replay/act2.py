@@ -17,10 +17,10 @@ def microseconds(stamp):
 
 
 def alarms_of(site):
-    """The newest alarms, first of each blob: {digest: alarm}."""
+    """The first alarm of each blob, as it is in the log: {digest: its part}."""
     found = {}
-    for alarm in site.json("alarms", "--limit", "10000"):
-        found[alarm["sha256"]] = alarm
+    for event in site.events("alarm", count=100_000):
+        found.setdefault(event["site"]["blob"], event["site"])
     return found
 
 

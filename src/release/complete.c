@@ -99,16 +99,29 @@ static int find_gap(struct gap *g, struct err *e)
     return r < 0 ? r : release_barred(g->db, RELEASE_RECALLED, recall_again, g, e);
 }
 
-static int withhold_refused(struct gap *g, struct err *e)
+static int withhold_one(struct release *r, const struct release_add *a, struct err *e)
 {
     struct err why = *e;
-    CLEANUP(release_digests_clear) struct release_digests d = {0};
-    for (size_t i = 0; i < g->add.n; i++) {
-        release_digests_add(&d, &g->add.t[i].sha256);
-    }
     struct release_why w = {why.text, "cordon", "signer"};
     size_t entered = 0;
-    return release_withhold_all(g->r, d.d, d.n, &w, &entered, e);
+    return release_withhold_all(r, &a->sha256, 1, &w, &entered, e);
+}
+
+/* A list that the signer refuses is halved until the one it refuses is alone. */
+static int add_some(struct release *r, const struct release_add *add, size_t n, struct err *e)
+{
+    bool refused = false;
+    struct release_change c = {.add = add, .n_add = n};
+    int bad = n == 0 ? 0 : release_push(r, &c, &refused, e);
+    if (bad == 0 || !refused) {
+        return bad;
+    }
+    if (n == 1) {
+        return withhold_one(r, add, e);
+    }
+    /* one that cannot be signed must not keep the others back */
+    bad = add_some(r, add, n / 2, e);
+    return bad < 0 ? bad : add_some(r, add + n / 2, n - n / 2, e);
 }
 
 static int close_gap(struct gap *g, struct err *e)
@@ -126,17 +139,9 @@ static int close_gap(struct gap *g, struct err *e)
         gone[removes] = g->remove.t[removes].path;
     }
     struct release_change first = {.remove = gone, .n_remove = removes, .recalls = g->entries};
-    struct release_change then = {.add = add, .n_add = n};
     int r = removes > 0 || json_array_size(g->entries) > 0 ? release_push(g->r, &first, &refused, e)
                                                            : 0;
-    if (r == 0 && n > 0) {
-        r = release_push(g->r, &then, &refused, e);
-        /* an attestation that is lost says no for ever, as a signer does */
-        if (r < 0 && refused) {
-            r = withhold_refused(g, e);
-        }
-    }
-    return r;
+    return r < 0 ? r : add_some(g->r, add, n, e);
 }
 
 int release_complete(struct release *r, struct err *e)

@@ -73,6 +73,7 @@ static int push_targets(struct release *r, const struct release_change *c, bool 
         js_set(q, "targets", targets);
         js_set(q, "remove", text_list(c->remove, removes ? c->n_remove : 0));
         bad = release_envelopes(r, said, n, &envelopes, e);
+        *refused = said_no(bad) || bad == ERR_LIMIT; /* without it a signer says no */
         if (bad == 0) {
             js_set(q, "envelopes", envelopes);
             bad = sign_and_write(r, q, refused, e);

@@ -25,7 +25,7 @@ struct running {
     struct ipc_client *gate, *recorder;
 };
 
-/* "PROGRAM signer KIND HEX HEX": descriptors 3 boot, 4 site, 5 and 6 peers. */
+/* "PROGRAM signer KIND HEX HEX LIFE": descriptors 3 boot, 4 site, 5 and 6 peers. */
 static inline int signer_process(int argc, char **argv)
 {
     struct signer_boot b = {.name = ORIGIN, .boot = 3, .site = 4, .peers = {5, -1}};
@@ -36,8 +36,13 @@ static inline int signer_process(int argc, char **argv)
     b.repository = strcmp(argv[2], "repository") == 0;
     b.with_root = b.repository;
     b.peers[1] = b.repository ? -1 : 6;
+    if (argc > 5 && clock_duration(span_str(argv[5]), &b.life[TUF_TIMESTAMP], NULL) < 0) {
+        return 2;
+    }
     return signer_main(&b);
 }
+
+static const char *timestamp_life = "1d"; /* of signers that are started from now on */
 
 static inline struct running start_signer(int site, const struct key_kek *kek, bool repository)
 {
@@ -54,8 +59,9 @@ static inline struct running start_signer(int site, const struct key_kek *kek, b
     CHECK_OK(proc_pair(boot, &e), e);
     CHECK_OK(proc_pair(gate, &e), e);
     CHECK_OK(proc_pair(recorder, &e), e);
-    const char *argv[] = {"signer", repository ? "repository" : "log", buf_text(&hex),
-                          buf_text(&hex_root), NULL};
+    const char *argv[] = {"signer",       repository ? "repository" : "log",
+                          buf_text(&hex), buf_text(&hex_root),
+                          timestamp_life, NULL};
     const int fds[] = {boot[1], site, gate[1], recorder[1]};
     struct proc_spec spec = {.argv = argv, .fds = fds, .n_fds = ARRAY_LEN(fds)};
     CHECK_OK(proc_spawn(&spec, &r.p, &e), e);
@@ -257,6 +263,7 @@ static inline void rig_new(struct rig *g)
     struct err e;
     struct key_sub sub;
     int64_t life[TUF_ROLES] = {0};
+    CHECK_OK(clock_duration(span_str(timestamp_life), &life[TUF_TIMESTAMP], &e), e);
     CLEANUP(key_pass_clear) struct key_pass pass = {0};
     CLEANUP(fd_close) int keys = -1;
     *g = (struct rig){.d = check_dir(), .lock = PTHREAD_MUTEX_INITIALIZER};

@@ -144,6 +144,22 @@ static void what_is_no_file_is_refused(void **state)
     rig_end(&g);
 }
 
+static void room_is_kept_on_the_disk(void **state)
+{
+    (void)state;
+    struct rig g;
+    struct err e;
+    CLEANUP(js_free) json_t *bar = NULL;
+    rig_new(&g);
+    CHECK(publishes(&g, "1.0", "a", "words"));
+    CHECK_OK(settings_set(g.settings, SETTING_RESERVE, "1000G", &e), e);
+    CLEANUP(js_free) json_t *j = admit_one(&g, "1.0", NULL, "b", "more words");
+    CHECK(!is_published(j) && strstr(text_of(j, "reason"), "disk.reserve") != NULL);
+    CHECK_OK(release_recall(g.rel, "tool/1.0/a", "bad", NULL, "ann", &bar, &e), e);
+    CHECK(signed_recall(&g, "words")); /* that still works */
+    rig_end(&g);
+}
+
 /* Two connections on one batch; scans run beside each other, the order of arrival stays. */
 struct half {
     struct release_batch *b;
@@ -241,6 +257,7 @@ int main(int argc, char **argv)
         TEST(reserved_and_bad_versions_are_refused_at_once),
         TEST(known_bytes_cost_no_scan_unless_the_rules_changed),
         TEST(what_is_no_file_is_refused),
+        TEST(room_is_kept_on_the_disk),
         TEST(two_threads_share_a_batch),
         TEST(two_thousand_files_are_one_publish),
     };

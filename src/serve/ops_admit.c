@@ -96,7 +96,7 @@ static int on_end(struct gate_call *c, json_t **answer, struct err *e)
     return r;
 }
 
-const struct gate_op gate_ops_admit[] = {{"admit.begin", GATE_LOCAL, on_begin},
+const struct gate_op gate_ops_admit[] = {{"admit.begin", GATE_BUILD, on_begin},
                                          {"admit.files", GATE_LOCAL, on_files},
-                                         {"admit.end", GATE_LOCAL, on_end},
+                                         {"admit.end", GATE_BUILD, on_end},
                                          {0}};

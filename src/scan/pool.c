@@ -28,6 +28,7 @@ struct scan_pool {
     pthread_cond_t work;
     struct batch *first, *last;
     struct rule_set *set;
+    struct err fault; /* why rule files could not be loaded at all; code 0: they are */
     bool stop;
     pthread_t *threads;
     size_t n_threads;
@@ -141,14 +142,32 @@ static int start_lanes(struct scan_pool *p, struct err *e)
     return 0;
 }
 
+/* Only the rules that are part of the program, for what can be told of engines; nothing is scanned
+ * with them, because a rule that cannot be read might have found it. */
+static int start_without_rules(struct scan_pool *p, struct err *e)
+{
+    struct scan_config bare = p->config;
+    bare.n_rules = 0;
+    p->fault = *e;
+    log_error("scan.rules", "%s", e->text);
+    return rule_set_make(&bare, &p->set, e);
+}
+
 int scan_pool_new(const struct scan_config *c, struct scan_pool **out, struct err *e)
 {
     CLEANUP(scan_pool_free) struct scan_pool *p = mem_new(struct scan_pool);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
     scan_config_copy(&p->config, c);
-    int r = rule_set_make(&p->config, &p->set, e);
+    struct err why = {0};
+    int r = rule_set_make(&p->config, &p->set, &why);
+    if (r < 0 && c->late_rules) {
+        r = start_without_rules(p, &why);
+    }
     if (r < 0) {
+        if (e != NULL) {
+            *e = why;
+        }
         return r;
     }
     p->set->users = 1;
@@ -204,6 +223,12 @@ int scan_files(struct scan_pool *p, const struct scan_job *jobs, size_t n, struc
     pthread_cond_init(&o.done, NULL);
     pthread_mutex_lock(&p->lock);
     assert(!p->stop);
+    if (p->fault.code != 0) {
+        int r = err_set(e, p->fault.code, "rules could not be loaded: %s", p->fault.text);
+        pthread_mutex_unlock(&p->lock);
+        pthread_cond_destroy(&o.done);
+        return r;
+    }
     for (size_t i = 0; i < n_batches; i++) {
         size_t at = i * most;
         batches[i] =
@@ -239,6 +264,7 @@ int scan_pool_reload(struct scan_pool *p, struct err *e)
     pthread_mutex_lock(&p->lock);
     drop_set(p->set);
     p->set = fresh;
+    p->fault = (struct err){0};
     pthread_cond_broadcast(&p->work);
     pthread_mutex_unlock(&p->lock);
     return 0;
@@ -247,7 +273,8 @@ int scan_pool_reload(struct scan_pool *p, struct err *e)
 struct digest scan_pool_rules(struct scan_pool *p)
 {
     pthread_mutex_lock(&p->lock);
-    struct digest d = p->set->digest;
+    /* no verdict was ever given under none */
+    struct digest d = p->fault.code != 0 ? (struct digest){{0}} : p->set->digest;
     pthread_mutex_unlock(&p->lock);
     return d;
 }
@@ -307,6 +334,7 @@ json_t *scan_pool_about(struct scan_pool *p)
     pthread_mutex_lock(&p->lock);
     json_t *engines = json_deep_copy(p->set->engines), *files = json_deep_copy(p->set->files);
     js_set_sha256(about, "rules", &p->set->digest);
+    js_set_str(about, "fault", p->fault.code != 0 ? p->fault.text : NULL);
     js_set_int(about, "landlock", p->set->landlock);
     js_set(about, "denied", json_deep_copy(p->set->denied));
     pthread_mutex_unlock(&p->lock);

@@ -48,6 +48,8 @@ struct scan_config {
     const char *const *names; /* NULL, or: findings of no other rules count (a retro-hunt) */
     size_t n_names;
     bool own_rules;           /* also the rules that are part of this program */
+    bool late_rules;          /* rule files that do not load do not fail scan_pool_new(): every
+                                 scan_files() is refused with the reason until a reload succeeds */
     bool without_landlock;    /* accept a kernel that has none; seccomp alone forbids files then */
     int64_t rules_max_age;    /* an engine whose feed is older counts as absent; -1: any age */
     const char *clamd_socket; /* "": clamd is not asked */
@@ -123,8 +125,8 @@ MUST_CHECK int scan_pool_reload(struct scan_pool *p, struct err *e);
  * the same digest need not be asked for again. */
 struct digest scan_pool_rules(struct scan_pool *p);
 
-/* {rules, landlock, denied[], engines[{name version updated required}], files[{name kind sha256
- * rules[]}], missing[{engine reason}]}: what init and doctor show. New reference. */
+/* {rules, [fault], landlock, denied[], engines[{name version updated required}], files[{name kind
+ * sha256 rules[]}], missing[{engine reason}]}: what init and doctor show. New reference. */
 json_t *scan_pool_about(struct scan_pool *p);
 
 /* The process "PROGRAM worker"; its socket is descriptor 3. Returns an exit status. */

@@ -197,6 +197,7 @@ static void tick(struct ticking *t)
     struct err e;
     int64_t now = clock_boot(), next = 0;
     handle_alarms(t->g);
+    gate_rules_fresh(t->g);
     if (now >= t->next_release) {
         int r = release_tick(t->g->release, &next, &e);
         int64_t wait = next - clock_now();
@@ -242,8 +243,57 @@ static void *tick_thread(void *ctx)
 
 /* ---- start and stop ---- */
 
-/* The required engines are those of cordon.yaml; a pool that cannot be made stops the gate, since
- * nothing could be admitted and nobody would know why. */
+struct rules_walk {
+    int site;
+    const char *folder;
+    unsigned depth;
+    struct buf *text;
+};
+
+static int stamp_rules(void *ctx, const char *name)
+{
+    const struct rules_walk *w = ctx;
+    struct stat st;
+    CLEANUP(mem_free) char *path = mem_printf("%s/%s", w->folder, name);
+    if (fstatat(w->site, path, &st, 0) < 0) {
+        return 0;
+    }
+    buf_fmt(w->text, "%s %llu %lld %lld.%09ld %lld.%09ld\n", path, (unsigned long long)st.st_ino,
+            (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+            (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+    struct rules_walk below = {w->site, path, w->depth + 1, w->text};
+    return S_ISDIR(st.st_mode) && w->depth < 8 ? file_each(w->site, path, stamp_rules, &below, NULL)
+                                               : 0;
+}
+
+static struct digest rules_stamp(const struct gate *g)
+{
+    CLEANUP(buf_clear) struct buf text = BUF((size_t)16 << 20);
+    struct rules_walk w = {g->boot.site, "rules", 0, &text};
+    if (file_each(g->boot.site, "rules", stamp_rules, &w, NULL) < 0) {
+        buf_str(&text, "unreadable");
+    }
+    return digest_of(buf_view(&text));
+}
+
+void gate_rules_fresh(struct gate *g)
+{
+    struct err e;
+    pthread_mutex_lock(&g->rules_lock);
+    struct digest now = rules_stamp(g);
+    if (!digest_eq(&now, &g->rules_seen)) {
+        g->rules_seen = now;
+        if (scan_pool_reload(g->scan, &e) < 0) {
+            log_error("rules", "%s", e.text);
+        } else {
+            log_info("rules", "loaded anew");
+        }
+    }
+    pthread_mutex_unlock(&g->rules_lock);
+}
+
+/* The required engines are those of cordon.yaml; without a cage the gate stops, since nothing could
+ * be admitted and nobody would know why. Rules that do not load only stop admissions. */
 static int open_scan(struct gate *g, struct err *e)
 {
     struct scan_config c;
@@ -252,6 +302,8 @@ static int open_scan(struct gate *g, struct err *e)
     scan_config_from(&c, g->settings);
     c.rules = folder;
     c.n_rules = 1;
+    c.late_rules = true;
+    g->rules_seen = rules_stamp(g);
     int r = scan_pool_new(&c, &g->scan, e);
     return r < 0 ? err_wrap(e, r, "start the scan workers") : 0;
 }
@@ -303,6 +355,7 @@ int gate_main(struct boot *boot)
                        .web = -1,
                        .nonces_fd = -1,
                        .web_lock = PTHREAD_MUTEX_INITIALIZER,
+                       .rules_lock = PTHREAD_MUTEX_INITIALIZER,
                        .net_lock = PTHREAD_MUTEX_INITIALIZER};
     g->nonces = js_new();
     g->alarms = js_list();

@@ -34,15 +34,17 @@ struct gate {
     json_t *alarms; /* that came from the recorder and wait to be handled; under `lock` */
     pthread_cond_t wake;
     int64_t started;
-    json_t *nonces;           /* of signed requests, with their time; under `lock` */
-    int nonces_fd;            /* run/nonces, and its size */
+    json_t *nonces; /* of signed requests, with their time; under `lock` */
+    int nonces_fd;  /* run/nonces, and its size */
     size_t nonces_size;
     pthread_mutex_t web_lock; /* one writer at a time to web */
     pthread_mutex_t net_lock; /* batches held over the network */
     struct gate_net net[16];
     size_t net_next;
     struct upload *uploads; /* under `lock` */
-    unsigned calls;         /* passed on by web and not yet answered; under `lock` */
+    pthread_mutex_t rules_lock;
+    struct digest rules_seen; /* of the names and stamps below rules/; under rules_lock */
+    unsigned calls;           /* passed on by web and not yet answered; under `lock` */
 };
 
 /* What kinds of callers may do; a role of an operator over the network, or the control socket. */
@@ -69,6 +71,9 @@ const struct gate_op *gate_op_find(const char *name);
 
 /* A reader for this thread; borrowed. */
 struct db *gate_db(struct gate *g, struct err *e);
+/* Loads what changed below rules/. A file that does not load is named, and the old rules stay in
+ * force: that stops the load, not the service. */
+void gate_rules_fresh(struct gate *g);
 /* Has the recorder enter events; sets index and time of each. */
 MUST_CHECK int gate_append(struct gate *g, struct event *ev, size_t n, struct err *e);
 /* {size, root} with the newest events. */

@@ -38,6 +38,7 @@ static int on_begin(struct gate_call *c, json_t **answer, struct err *e)
 {
     struct release_batch *batch = NULL;
     js_set_str(c->m->body, "who", c->who);
+    gate_rules_fresh(c->g); /* a rule that was just put there counts for these files */
     int r = release_begin(c->g->release, c->m->body, &batch, e);
     if (r < 0) {
         return r;

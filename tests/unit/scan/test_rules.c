@@ -199,6 +199,38 @@ static void a_reload_takes_new_rules_and_keeps_the_old_on_failure(void **state)
     check_dir_clear(&d);
 }
 
+static void late_rules_refuse_scans_until_they_load(void **state)
+{
+    (void)state;
+    struct check_dir d = check_dir();
+    struct scan_pool *p = NULL;
+    struct err e = {0};
+    put(&d, "a.yar", "rule first { condition: }\n");
+    CHECK(open_pool(&d, &p, &e) == ERR_FORMAT && p == NULL);
+    const char *const rules[] = {d.path};
+    struct scan_config c = test_config();
+    c.rules = rules;
+    c.n_rules = 1;
+    c.late_rules = true;
+    CHECK_OK(scan_pool_new(&c, &p, &e), e);
+    struct digest none = {{0}}, now = scan_pool_rules(p);
+    CHECK(digest_eq(&none, &now));
+    struct scan_result r = {0};
+    CLEANUP(fd_close) int fd = -1;
+    CHECK_OK(fd_sealed("text", span_str("hello"), &fd, &e), e);
+    struct scan_job job = {.fd = fd, .name = "x", .result = &r};
+    CHECK(scan_files(p, &job, 1, &e) == ERR_FORMAT && strstr(e.text, "a.yar:1") != NULL);
+    CHECK(r.verdict == VERDICT_NONE);
+    CHECK(scan_pool_reload(p, &e) == ERR_FORMAT);
+    put(&d, "a.yar", "rule first { strings: $a = \"ONE\" condition: $a }\n");
+    CHECK_OK(scan_pool_reload(p, &e), e);
+    r = scan_text(p, "ONE");
+    CHECK(finding(&r, "first") != NULL);
+    scan_result_clear(&r);
+    scan_pool_free(&p);
+    check_dir_clear(&d);
+}
+
 static void only_named_rules_count_in_a_hunt(void **state)
 {
     (void)state;
@@ -356,6 +388,7 @@ int main(int argc, char **argv)
         TEST(what_libyara_leaves_out_is_not_clean),
         TEST(hash_lists_of_every_form_are_hit),
         TEST(a_reload_takes_new_rules_and_keeps_the_old_on_failure),
+        TEST(late_rules_refuse_scans_until_they_load),
         TEST(only_named_rules_count_in_a_hunt),
         TEST(own_rules_that_object_to_plain_words_stop_the_load),
         TEST(a_required_engine_that_is_missing_closes),

@@ -1,3 +1,4 @@
+/* app.c - what commands share: the site, the gate, files that were named. */
 #include "cli/cli.h"
 
 #include <fcntl.h>
@@ -10,6 +11,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/table.h"
+#include "base/text.h"
+#include "cli/print.h"
 #include "serve/local.h"
 
 void app_print_json(const json_t *j)
@@ -86,7 +89,11 @@ int app_call(struct app *app, const char *op, json_t *take, const int *fds, size
 {
     CLEANUP(js_free) json_t *q = take;
     js_set_str(q, "op", op);
-    int r = ipc_send(app->control, ++app->seq, q, fds, n_fds, e);
+    int r = app->control >= 0 ? 0 : app->site >= 0 ? 0 : app_open_site(app, e);
+    if (r == 0 && app->control < 0) {
+        r = app_connect(app, false, e);
+    }
+    r = r < 0 ? r : ipc_send(app->control, ++app->seq, q, fds, n_fds, e);
     while (r == 0) {
         CLEANUP(ipc_msg_clear) struct ipc_msg m = {0};
         r = ipc_recv(app->control, &m, e);
@@ -118,9 +125,41 @@ int app_do(struct app *app, const char *op, json_t *take, const char *text, stru
     if (app->json) {
         app_print_json(answer);
     } else if (text != NULL) {
-        puts(text);
+        print_line("%s", text);
     }
     return CLI_DONE;
+}
+
+int app_operands(int argc, int least, int most, const char *what, struct err *e)
+{
+    if (argc < least || (most >= 0 && argc > most)) {
+        return cli_usage(e, "%s: name %s", argc < least ? "something is missing" : "too much",
+                         what);
+    }
+    return 0;
+}
+
+int app_read_text(const char *path, size_t max, struct buf *out, struct err *e)
+{
+    CLEANUP(fd_close) int fd = -1;
+    ssize_t n = 1;
+    int r = app_open_file(path, &fd, e);
+    while (r == 0 && n > 0) {
+        uint8_t *room = buf_room(out, 65536);
+        if (room == NULL || out->len > max) {
+            return err_set(e, ERR_LIMIT, "%s is longer than %zu bytes", path, max);
+        }
+        n = fd_read(fd, room, 65536);
+        buf_added(out, n > 0 ? (size_t)n : 0);
+    }
+    if (n < 0) {
+        return err_sys(e, "read %s", path);
+    }
+    if (r == 0 && !text_is_utf8(buf_view(out))) {
+        r = err_set(e, ERR_FORMAT, "%s is no UTF-8 text; convert it first, for instance with iconv",
+                    path);
+    }
+    return r;
 }
 
 int app_open_file(const char *path, int *out, struct err *e)

@@ -14,7 +14,9 @@ enum cli_exit { CLI_DONE = 0, CLI_BAD = 1, CLI_USAGE = 2, CLI_FAILED = 3 };
 enum cli_need {
     CLI_NOTHING = 0,
     CLI_SITE, /* the folder is open and cordon.yaml read */
-    CLI_GATE, /* and a gate answers: the server's, or one started for this command */
+    /* A gate is asked: the server's, or one started for this command. app_call() opens site and
+     * gate, so that wrong usage is told before a passphrase is asked for. */
+    CLI_GATE,
 };
 
 struct app {
@@ -30,6 +32,7 @@ struct app {
 struct command {
     const char *group, *name; /* group NULL: "cordon admit"; else "cordon org add" */
     enum cli_need need;
+    bool hidden; /* not listed by help */
     const char *usage, *summary;
     const char *text; /* for the manual page: paragraphs, and the fields of --json */
     const struct option_def *options;
@@ -48,8 +51,8 @@ int cli_main(int argc, char **argv);
 
 /* ---- for commands ---- */
 
-/* Asks the gate: sets "op", sends, shows progress, returns the answer (new reference). `fds` may
- * be NULL. The request is taken. */
+/* Asks the gate (opened at the first call): sets "op", sends, shows progress, returns the answer
+ * (new reference). `fds` may be NULL. The request is taken. */
 MUST_CHECK int app_call(struct app *app, const char *op, json_t *take, const int *fds, size_t n_fds,
                         json_t **answer, struct err *e);
 /* The same when the answer is printed as it is with --json, and `text` (may be NULL: nothing) is
@@ -60,6 +63,10 @@ void app_print_json(const json_t *j); /* one line on stdout */
 /* Passphrase of the site: see key_passphrase(). Shows its warning. */
 MUST_CHECK int app_passphrase(struct app *app, bool fresh, struct key_pass *out, struct err *e);
 MUST_CHECK int app_open_site(struct app *app, struct err *e);
+/* Exactly (or at least) so many operands: CLI_USAGE with the text else, or 0. */
+MUST_CHECK int app_operands(int argc, int least, int most, const char *what, struct err *e);
+/* The whole text of a file, or of standard input for "-"; UTF-8 without NUL. */
+MUST_CHECK int app_read_text(const char *path, size_t max, struct buf *out, struct err *e);
 /* Opens the gate with the root keys at hand; fails if a server runs. */
 MUST_CHECK int app_connect(struct app *app, bool with_root, struct err *e);
 /* Opens a file for reading with the rights of who typed the command; "-" is standard input. */

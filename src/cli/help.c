@@ -1,3 +1,4 @@
+/* help.c - help and manual pages from the table of commands. */
 #include "cli/help.h"
 
 #include "base/mem.h"
@@ -9,11 +10,27 @@ static void full_name(const struct command *c, char *out, size_t room)
              c->name);
 }
 
+#define WIDTH 80
+
+/* Wrapped between options, so that "--name NAME" and "[--hold TIME]" stay whole. */
 void help_usage(FILE *out, const struct command *c)
 {
     char name[64];
     full_name(c, name, sizeof name);
-    fprintf(out, "usage: cordon %s%s%s\n", name, c->usage[0] != 0 ? " " : "", c->usage);
+    int at = fprintf(out, "usage: cordon %s", name), indent = 8;
+    for (const char *s = c->usage; *s != 0;) {
+        size_t n = strcspn(s, " ");
+        while (s[n] == ' ' && s[n + 1] != '[' && s[n + 1] != '-' && s[n + 1] != '{') {
+            n += 1 + strcspn(s + n + 1, " ");
+        }
+        if (at + 1 + (int)n > WIDTH - 1) {
+            at = fprintf(out, "\n%*s", indent - 1, "") - 1;
+        }
+        at += fprintf(out, " %.*s", (int)n, s);
+        s += n;
+        s += *s == ' ';
+    }
+    fputc('\n', out);
 }
 
 static void row(FILE *out, const struct command *c)
@@ -29,7 +46,9 @@ void help_all(FILE *out)
           "and says who is affected.\n\nusage: cordon COMMAND [OPTION...] [ARGUMENT...]\n\n",
           out);
     for (size_t i = 0; cli_commands[i] != NULL; i++) {
-        row(out, cli_commands[i]);
+        if (!cli_commands[i]->hidden) {
+            row(out, cli_commands[i]);
+        }
     }
     fputs("\nOptions of every command:\n", out);
     size_t n = 0;
@@ -154,58 +173,55 @@ static void man_options(FILE *out, const struct option_def *o, size_t n)
     }
 }
 
-static void man_overview(FILE *out)
+static void man_command(FILE *out, const struct command *c, const char *section)
 {
-    fputs(".TH CORDON 1 \"\" \"cordon " CORDON_VERSION "\" \"User Commands\"\n.SH NAME\n"
-          "cordon \\- an update channel that never hands out an infected file\n.SH SYNOPSIS\n"
-          ".B cordon\n.I COMMAND\n[\\fIOPTION\\fR...] [\\fIARGUMENT\\fR...]\n.SH COMMANDS\n",
-          out);
-    for (size_t i = 0; cli_commands[i] != NULL; i++) {
-        char name[64];
-        full_name(cli_commands[i], name, sizeof name);
-        fprintf(out, ".TP\n.B %s\n", name);
-        roff(out, cli_commands[i]->summary);
+    char name[64];
+    full_name(c, name, sizeof name);
+    fprintf(out, "%s\n.B cordon %s\n", section, name);
+    if (c->usage[0] != 0) {
+        roff(out, c->usage);
     }
+    fputs(".PP\n", out);
+    fprintf(out, "%s.\n", c->summary);
+    if (c->text != NULL) {
+        fputs(".PP\n", out);
+        roff(out, c->text);
+    }
+    man_options(out, c->options, c->n_options);
 }
 
 static void man_end(FILE *out)
 {
+    size_t n = 0;
+    const struct option_def *common = cli_common(&n);
+    fputs(".SH OPTIONS OF EVERY COMMAND\n", out);
+    man_options(out, common, n);
     fputs(".SH EXIT STATUS\n0 done and nothing bad found; 1 something bad found, or refused; 2 "
           "wrong usage; 3 could not do it, or only in part.\n.SH ENVIRONMENT\n.TP\n.B CORDON_SITE\n"
           "the site when there is no \\-C\n.TP\n.B CORDON_PASSPHRASE_FILE\nholds the passphrase of "
-          "the site's keys\n.TP\n.B NO_COLOR\nno colours\n",
+          "the site\\(aqs keys\n.TP\n.B NO_COLOR\nhonoured: there are no colours\n",
           out);
 }
 
 void help_man(FILE *out, const struct command *c)
 {
-    size_t n = 0;
-    const struct option_def *common = cli_common(&n);
-    if (c == NULL) {
-        man_overview(out);
-    } else {
-        char name[64];
-        full_name(c, name, sizeof name);
-        CLEANUP(mem_free) char *dashed = mem_str(name);
-        for (char *s = dashed; *s != 0; s++) {
-            *s = *s == ' ' ? '-' : *s;
-        }
-        fprintf(out,
-                ".TH CORDON-%s 1 \"\" \"cordon " CORDON_VERSION "\" \"User Commands\"\n.SH NAME\n"
-                "cordon-%s \\- ",
-                dashed, dashed);
-        roff(out, c->summary);
-        fprintf(out, ".SH SYNOPSIS\n.B cordon %s\n", name);
-        roff(out, c->usage);
-        if (c->text != NULL) {
-            fputs(".SH DESCRIPTION\n", out);
-            roff(out, c->text);
-        }
-    }
-    fputs(".SH OPTIONS\n", out);
+    fputs(".TH CORDON 1 \"\" \"cordon " CORDON_VERSION "\" \"User Commands\"\n.SH NAME\n"
+          "cordon \\- an update channel that never hands out an infected file\n",
+          out);
     if (c != NULL) {
-        man_options(out, c->options, c->n_options);
+        man_command(out, c, ".SH SYNOPSIS");
+    } else {
+        fputs(".SH SYNOPSIS\n.B cordon\n.I COMMAND\n[\\fIOPTION\\fR...] [\\fIARGUMENT\\fR...]\n"
+              ".SH COMMANDS\n",
+              out);
+        for (size_t i = 0; cli_commands[i] != NULL; i++) {
+            char name[64];
+            full_name(cli_commands[i], name, sizeof name);
+            CLEANUP(mem_free) char *section = mem_printf(".SS %s", name);
+            if (!cli_commands[i]->hidden) {
+                man_command(out, cli_commands[i], section);
+            }
+        }
     }
-    man_options(out, common, n);
     man_end(out);
 }

@@ -63,8 +63,7 @@ static int report(const struct err *e, int status, const struct command *c)
 
 static int prepare(const struct command *c, struct err *e)
 {
-    int r = c->need >= CLI_SITE ? app_open_site(&app, e) : 0;
-    return r < 0 || c->need < CLI_GATE ? r : app_connect(&app, false, e);
+    return c->need == CLI_SITE ? app_open_site(&app, e) : 0;
 }
 
 static int run_command(const struct command *c, int argc, char **argv)

@@ -39,6 +39,19 @@ void role_failed(const struct boot *b, const struct err *e)
     }
 }
 
+void role_lives(const struct settings *s, int64_t life[TUF_ROLES])
+{
+    static const enum setting_id id[TUF_ROLES] = {
+        [TUF_ROOT] = SETTING_ROOT_LIFE,           [TUF_TARGETS] = SETTING_TARGETS_LIFE,
+        [TUF_RECALLS] = SETTING_BINS_LIFE,        [TUF_RELEASES] = SETTING_BINS_LIFE,
+        [TUF_BINS] = SETTING_BINS_LIFE,           [TUF_SNAPSHOT] = SETTING_SNAPSHOT_LIFE,
+        [TUF_TIMESTAMP] = SETTING_TIMESTAMP_LIFE,
+    };
+    for (size_t i = 0; i < TUF_ROLES; i++) {
+        life[i] = settings_number(s, id[i]);
+    }
+}
+
 static int signer_role(struct boot *b)
 {
     struct err e;
@@ -48,12 +61,6 @@ static int signer_role(struct boot *b)
         .site = b->site,
         .boot = b->sock,
     };
-    static const enum setting_id life[TUF_ROLES] = {
-        [TUF_ROOT] = SETTING_ROOT_LIFE,           [TUF_TARGETS] = SETTING_TARGETS_LIFE,
-        [TUF_RECALLS] = SETTING_BINS_LIFE,        [TUF_RELEASES] = SETTING_BINS_LIFE,
-        [TUF_BINS] = SETTING_BINS_LIFE,           [TUF_SNAPSHOT] = SETTING_SNAPSHOT_LIFE,
-        [TUF_TIMESTAMP] = SETTING_TIMESTAMP_LIFE,
-    };
     int r = role_settings(b, &s, &e);
     r = r < 0 ? r : boot_secret(b, sb.repository ? "repository" : "log", sb.sub.b, &e);
     if (r < 0) {
@@ -62,9 +69,7 @@ static int signer_role(struct boot *b)
     }
     sb.with_root = boot_secret(b, "root", sb.root.b, NULL) == 0;
     sb.name = settings_text(s, SETTING_REPOSITORY_NAME);
-    for (size_t i = 0; i < TUF_ROLES; i++) {
-        sb.life[i] = settings_number(s, life[i]);
-    }
+    role_lives(s, sb.life);
     sb.peers[0] = boot_peer(b, "gate");
     sb.peers[1] = boot_peer(b, "recorder");
     r = signer_main(&sb);

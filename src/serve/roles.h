@@ -4,6 +4,7 @@
 #include "base/settings.h"
 #include "db/db.h"
 #include "serve/boot.h"
+#include "tuf/tuf.h"
 
 int recorder_main(struct boot *boot);
 int gate_main(struct boot *boot);
@@ -11,6 +12,8 @@ int web_main(struct boot *boot);
 
 /* The settings that the supervisor handed over. */
 MUST_CHECK int role_settings(const struct boot *b, struct settings **out, struct err *e);
+/* How long each role of the repository is signed for, as settings say. */
+void role_lives(const struct settings *s, int64_t life[TUF_ROLES]);
 /* cordon.db; flags as db_open(), DB_CREATE for the recorder. */
 MUST_CHECK int role_db(const struct boot *b, unsigned flags, struct db **out, struct err *e);
 /* Says why this process cannot start: to the log and to the supervisor. */

@@ -1,0 +1,184 @@
+/* doctor_rebuild.c - cordon.db made anew: it is a fold of the events, nothing else. */
+#include "cli/doctor.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/table.h"
+#include "record/record.h"
+#include "serve/events.h"
+
+#define FRESH "cordon.db.new"
+
+struct rebuild {
+    struct doctor *d;
+    struct keyring *ring;
+    struct db *db;
+    struct record *rec;
+    json_t *lost; /* {"org N": true} */
+};
+
+/* Only publishing asks the signer; a rebuild publishes nothing. */
+static int no_last(void *ctx, struct tlog_head *out, struct err *e)
+{
+    (void)ctx;
+    (void)out;
+    return err_set(e, ERR_BUG, "a rebuild asks no signer");
+}
+
+static int no_sign(void *ctx, const struct tlog_head *from, const struct tlog_head *head,
+                   const struct tlog_hashes *proof, struct buf *note, struct err *e)
+{
+    (void)from;
+    (void)head;
+    (void)proof;
+    (void)note;
+    return no_last(ctx, NULL, e);
+}
+
+static void remove_fresh(const struct app *app)
+{
+    static const char *const names[] = {FRESH, FRESH "-wal", FRESH "-shm"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        (void)unlinkat(app->site, names[i], 0);
+    }
+}
+
+/* ---- the keyring ---- */
+
+static int open_ring(struct rebuild *b, bool new_keyring, struct err *e)
+{
+    CLEANUP(key_sub_clear) struct key_sub sub;
+    const struct app *app = b->d->app;
+    const char *copy = settings_text(app->settings, SETTING_KEYRING_COPY);
+    key_subkey(b->d->kek, KEY_RECORD, &sub);
+    int r = keyring_open(app->site, "keyring", &sub, &b->ring, e);
+    if (r == ERR_NOTFOUND && new_keyring) {
+        r = keyring_create(app->site, "keyring", &sub, e);
+        return r < 0 ? r : keyring_open(app->site, "keyring", &sub, &b->ring, e);
+    }
+    if (r == ERR_NOTFOUND) {
+        return err_set(e, r,
+                       "the keyring is lost: put its copy%s%s back as %s/keyring. If there is "
+                       "none, --new-keyring goes on without: what it sealed (whose a delivery "
+                       "was, where a file came from, who the customers are) stays closed for ever",
+                       copy[0] != 0 ? " " : "", copy, app->site_path);
+    }
+    return r;
+}
+
+/* Which keys the events mention and the keyring neither holds nor has erased. */
+static void note_lost(struct rebuild *b, enum keyring_kind kind, const char *what, uint64_t id)
+{
+    struct keyring_id k = {kind, id};
+    if (keyring_state(b->ring, k) == KEYRING_ABSENT) {
+        CLEANUP(mem_free) char *name = mem_printf("%s %" PRIu64, what, id);
+        js_set_bool(b->lost, name, true);
+    }
+}
+
+static int find_lost(struct rebuild *b, uint64_t *events, struct err *e)
+{
+    uint64_t n = record_size(b->rec);
+    int r = 0;
+    for (uint64_t i = 0; i < n && r == 0; i++) {
+        CLEANUP(event_clear) struct event ev = {0};
+        r = record_get(b->rec, i, &ev, e);
+        if (r == 0 && ev.org_id != 0) {
+            note_lost(b, KEYRING_ORG, "organisation", ev.org_id);
+        }
+        if (r == 0 && ev.account_id != 0) {
+            note_lost(b, KEYRING_ACCOUNT, "account", ev.account_id);
+        }
+        if (!b->d->app->quiet && (i & 1023) == 0) {
+            progress("look for lost keys", i, n, NULL);
+        }
+    }
+    progress_end();
+    *events = n;
+    return r;
+}
+
+/* ---- the database ---- */
+
+/* record_open() folds into the empty database all that there is. */
+static int fold_all(struct rebuild *b, const char *path, struct err *e)
+{
+    const struct app *app = b->d->app;
+    CLEANUP(fd_close) int keys = -1;
+    struct record_opts o = {.kinds = events_kinds,
+                            .ring = b->ring,
+                            .origin = settings_text(app->settings, SETTING_REPOSITORY_NAME),
+                            .last = no_last,
+                            .sign = no_sign};
+    int r = file_open_dir(app->site, "keys", &keys, e);
+    r = r < 0 ? r : key_public(keys, "log", &o.log_key, e);
+    r = r < 0 ? r : db_open(path, DB_CREATE, &b->db, e);
+    r = r < 0 ? r : events_migrate(b->db, e);
+    o.db = b->db;
+    return r < 0 ? r : record_open(app->site, &o, &b->rec, e);
+}
+
+/* One file takes the place of the other; the old one's write-ahead log must not be read into the
+ * new one, so it goes first: nothing in it is missing from the events. */
+static int replace(const struct app *app, struct rebuild *b, struct err *e)
+{
+    int r = db_checkpoint(b->db, e);
+    r = r < 0 ? r : db_check(b->db, e);
+    db_close(&b->db);
+    if (r < 0) {
+        return r;
+    }
+    (void)unlinkat(app->site, "cordon.db-wal", 0);
+    (void)unlinkat(app->site, "cordon.db-shm", 0);
+    if (renameat(app->site, FRESH, app->site, "cordon.db") < 0) {
+        return err_sys(e, "put the new database in place");
+    }
+    return file_sync_dir(app->site, e);
+}
+
+static void tell(struct doctor *d, uint64_t events, const json_t *lost)
+{
+    size_t orgs = 0, n = json_object_size(lost);
+    const char *name;
+    json_t *yes;
+    json_object_foreach((json_t *)(uintptr_t)lost, name, yes)
+    {
+        orgs += strncmp(name, "organisation", 12) == 0;
+    }
+    doctor_say(d, DOCTOR_OK, "rebuild", "cordon.db was made anew from %" PRIu64 " events", events);
+    if (n > 0) {
+        doctor_say(d, DOCTOR_BAD, "rebuild",
+                   "the keyring lacks the keys of %zu organisations and %zu accounts: their "
+                   "records stay closed until its copy is restored",
+                   orgs, n - orgs);
+    }
+}
+
+int doctor_rebuild(struct doctor *d, bool new_keyring, struct err *e)
+{
+    struct rebuild b = {.d = d, .lost = js_new()};
+    const struct app *app = d->app;
+    CLEANUP(mem_free) char *path = mem_printf("%s/" FRESH, app->site_path);
+    uint64_t events = 0;
+    remove_fresh(app); /* of a rebuild that was killed */
+    int r = open_ring(&b, new_keyring, e);
+    r = r < 0 ? r : fold_all(&b, path, e);
+    r = r < 0 ? r : find_lost(&b, &events, e);
+    record_close(&b.rec);
+    r = r < 0 ? r : replace(app, &b, e);
+    db_close(&b.db);
+    keyring_close(&b.ring);
+    if (r < 0) {
+        remove_fresh(app);
+        err_wrap(e, r, "rebuild the database; the old one is as it was");
+    } else {
+        tell(d, events, b.lost);
+    }
+    js_free(&b.lost);
+    return r;
+}

@@ -40,11 +40,6 @@ MUST_CHECK int account_operator_add(struct db *db, const json_t *q, struct event
 MUST_CHECK int account_anonymous_event(struct db *db, struct event *ev, struct err *e);
 /* {product, access: customers|private|anyone, channel: recorded|public} -> product.set */
 MUST_CHECK int account_product_set(struct db *db, const json_t *q, struct event *ev, struct err *e);
-/* The organisation and account that products for anyone are granted to: the events that make them,
- * none if they are there. */
-MUST_CHECK int account_anonymous_events(struct db *db, struct event ev[static 2], size_t *n,
-                                        struct err *e);
-
 /* CSV (RFC 4180: quotes, line ends LF or CRLF, a UTF-8 byte order mark) with the columns name,
  * contact and, as wanted, manager, language, products (parted by `;`), in any order. A list of
  * requests with `op` beside their members: first every {op: "org.add"}, then {op: "org.grant"}.

@@ -77,12 +77,9 @@ static int on_product_set(struct gate_call *c, json_t **answer, struct err *e)
         return e->code;
     }
     if (strcmp(js_str_or(c->m->body, "access", ""), "anyone") == 0) {
-        struct event ev[2] = {{0}};
-        size_t n = 0;
-        r = account_anonymous_events(db, ev, &n, e);
-        r = r < 0 || n == 0 ? r : gate_append(c->g, ev, n, e);
-        event_clear(&ev[0]);
-        event_clear(&ev[1]);
+        CLEANUP(event_clear) struct event ev = {0};
+        r = account_anonymous_event(db, &ev, e);
+        r = r == 1 ? gate_append(c->g, &ev, 1, e) : r;
     }
     r = r < 0 ? r : enter(c, account_product_set, answer, e);
     return r < 0 ? r : show_update(c->g, NULL, 0, e);

@@ -1,11 +1,17 @@
 /* alarm.c - a stored blob is not what it was: nobody gets it until somebody has looked. */
 #include "release/release_priv.h"
 
-static int enter_alarm(struct release *r, const json_t *alarm, struct err *e)
+static int enter_alarm(struct release *r, struct db *db, const struct digest *d,
+                       const json_t *alarm, struct err *e)
 {
     CLEANUP(event_clear) struct event ev = {.kind = "alarm", .site = json_deep_copy(alarm)};
+    int64_t good = 0;
+    int bad = release_known_good(db, d, &good, e);
     json_object_del(ev.site, "op");
-    return release_append(r, &ev, 1, e);
+    if (js_int_or(ev.site, "last_good", 0) < good) {
+        js_set_int(ev.site, "last_good", good);
+    }
+    return bad < 0 ? bad : release_append(r, &ev, 1, e);
 }
 
 /* Bytes that no target names (an attestation, a leftover) have no state that would remember. */
@@ -47,7 +53,7 @@ int release_alarm(struct release *r, const json_t *alarm, struct err *e)
         return 0;
     }
     bool entered = strcmp(js_str_or(alarm, "by", ""), "scrub") != 0; /* else by the recorder */
-    bad = entered ? 0 : enter_alarm(r, alarm, e);
+    bad = entered ? 0 : enter_alarm(r, db, &d, alarm, e);
     if (bad < 0 || nobodys) {
         return bad;
     }

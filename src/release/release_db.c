@@ -434,6 +434,12 @@ int release_bar(struct db *db, const struct digest *sha256, json_t **out, struct
     return 0;
 }
 
+int release_known_good(struct db *db, const struct digest *sha256, int64_t *out, struct err *e)
+{
+    return db_int(db, "SELECT COALESCE(MIN(admitted_at), 0) FROM target WHERE sha256 = $1",
+                  DB_ARGS(DB_BLOB(sha256->b, sizeof sha256->b)), out, e);
+}
+
 int release_alarms(struct db *db, size_t max, json_t **out, struct err *e)
 {
     CLEANUP(db_rows_close) struct db_rows *rows = NULL;

@@ -134,6 +134,10 @@ MUST_CHECK int release_findings(struct db *db, const struct digest *sha256, json
 /* Why and by whom it is barred: {state, reason, who, by, index, time, replacement}; ERR_NOTFOUND
  * when it is not. New reference. */
 MUST_CHECK int release_bar(struct db *db, const struct digest *sha256, json_t **out, struct err *e);
+/* When an admission put these bytes in place, and so knew them good; 0: never. For an alarm about a
+ * blob that nobody read since the server started. (Later admissions do not read the copy again.) */
+MUST_CHECK int release_known_good(struct db *db, const struct digest *sha256, int64_t *out,
+                                  struct err *e);
 /* The newest alarms, newest first, at most `max`: [{index time sha256 fault first last last_good
  * seen text node}]. New reference. */
 MUST_CHECK int release_alarms(struct db *db, size_t max, json_t **out, struct err *e);

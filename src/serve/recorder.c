@@ -165,7 +165,9 @@ static int alarm_from(struct recorder *r, const json_t *q, json_t **out, struct 
     char text[300];
     int bad = js_sha256(q, "blob", &blob, e);
     bad = bad < 0 ? bad : js_str(q, "fault", &fault, e);
+    int64_t good = 0;
     bad = bad < 0 ? bad : release_state_of(r->db, &blob, &known, e);
+    bad = bad < 0 ? bad : release_known_good(r->db, &blob, &good, e);
     if (bad < 0) {
         return bad;
     }
@@ -178,6 +180,9 @@ static int alarm_from(struct recorder *r, const json_t *q, json_t **out, struct 
     js_set_str(j, "by", "web");
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
         js_set_int(j, numbers[i], js_int_or(q, numbers[i], 0));
+    }
+    if (js_int_or(j, "last_good", 0) < good) {
+        js_set_int(j, "last_good", good);
     }
     *out = j;
     return 0;

@@ -176,7 +176,7 @@ class Crew:
                 self._visit(connection, *task)
             except Exception as fault:  # a request that got no answer at all is a fault of the server
                 connection.close()
-                self.faults.append(f"{task[1].account.user} {self.world.path(task[1].file)} {task[1].kind}: {fault!r}")
+                self.faults.append((task[0], task[1], repr(fault)))
             with self.done:
                 self.left -= 1
                 if self.left == 0:

@@ -323,6 +323,17 @@ static void alarms_and_refusals_are_kept(void **state)
     CHECK(site_event(&s, "refused", "site", "{\"who\":\"w\"}", &e) == ERR_FORMAT);
     CHECK_OK(db_int(s.db, "SELECT count(*) FROM refused", DB_NO_ARGS, &n, &e), e);
     CHECK(n == 1);
+    struct digest a_bytes;
+    int64_t first = -1, good = 0, before = clock_now();
+    CHECK_OK(digest_parse(span_str(A), &a_bytes, &e), e);
+    CHECK_OK(release_known_good(s.db, &a_bytes, &first, &e), e);
+    CHECK(first == 0);
+    CHECK_OK(admit(&s, "p/1/a.exe", A, "{}", &e), e);
+    CHECK_OK(release_known_good(s.db, &a_bytes, &first, &e), e);
+    CHECK(first >= before && first <= clock_now());
+    CHECK_OK(admit(&s, "q/1/a.exe", A, "{}", &e), e); /* its copy was not read again */
+    CHECK_OK(release_known_good(s.db, &a_bytes, &good, &e), e);
+    CHECK(good == first);
     site_end(&s);
 }
 

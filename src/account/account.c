@@ -165,10 +165,15 @@ static int by_password(struct db *db, const char *user, struct span secret, stru
 {
     CLEANUP(db_rows_close) struct db_rows *rows = NULL;
     const char *slash = strchr(user, '\\');
-    struct span org = slash == NULL ? SPAN_NONE : span_of(user, (size_t)(slash - user));
+    const char *login = user;
+    struct span org = SPAN_NONE;
     bool tried = false;
+    if (slash != NULL) {
+        org = span_of(user, (size_t)(slash - user));
+        login = slash + 1;
+    }
     int r = db_query(db, WHO "WHERE a.login = $1 AND a.password IS NOT NULL AND a.disabled = 0",
-                     DB_ARGS(DB_TEXT(slash == NULL ? user : slash + 1)), &rows, e);
+                     DB_ARGS(DB_TEXT(login)), &rows, e);
     while (r >= 0 && (r = db_next(rows, e)) == 1) {
         if (slash != NULL && !span_eq(db_text_span(rows, 7), org)) {
             continue;

@@ -42,6 +42,21 @@ static void md5_end(struct md5 *m, uint8_t out[16])
     EVP_DigestFinal_ex(m->ctx, out, NULL);
 }
 
+static void apr1_round(struct md5 *m, unsigned i, struct span pw, struct span salt, uint8_t sum[16])
+{
+    bool odd = i % 2 == 1;
+    md5_start(m);
+    md5_add(m, odd ? pw.p : sum, odd ? pw.len : 16);
+    if (i % 3 != 0) {
+        md5_add(m, salt.p, salt.len);
+    }
+    if (i % 7 != 0) {
+        md5_add(m, pw.p, pw.len);
+    }
+    md5_add(m, odd ? sum : pw.p, odd ? 16 : pw.len);
+    md5_end(m, sum);
+}
+
 /* The FreeBSD MD5 crypt with Apache's magic: a thousand rounds of MD5 over password, salt and what
  * came before, in an order that depends on the round. */
 static void apr1(struct span pw, struct span salt, uint8_t out[16])
@@ -65,16 +80,7 @@ static void apr1(struct span pw, struct span salt, uint8_t out[16])
     }
     md5_end(&m, sum);
     for (unsigned i = 0; i < 1000; i++) {
-        md5_start(&m);
-        md5_add(&m, i % 2 == 1 ? pw.p : sum, i % 2 == 1 ? pw.len : sizeof sum);
-        if (i % 3 != 0) {
-            md5_add(&m, salt.p, salt.len);
-        }
-        if (i % 7 != 0) {
-            md5_add(&m, pw.p, pw.len);
-        }
-        md5_add(&m, i % 2 == 1 ? sum : pw.p, i % 2 == 1 ? sizeof sum : pw.len);
-        md5_end(&m, sum);
+        apr1_round(&m, i, pw, salt, sum);
     }
     memcpy(out, sum, sizeof sum);
 }

@@ -12,10 +12,11 @@ int account_name_of(const json_t *q, const char *member, const char *what, const
     const char *s = NULL;
     int r = js_str(q, member, &s, e);
     r = r < 0 ? r : text_check_name(span_str(s), what, e);
-    if (r == 0) {
-        *out = s;
+    if (r < 0) {
+        return r;
     }
-    return r;
+    *out = s;
+    return 0;
 }
 
 /* ---- organisations ---- */
@@ -162,9 +163,8 @@ static int new_token(json_t *part, char token[static ACCOUNT_TOKEN + 1])
     return 0;
 }
 
-/* An account that is there: another token, if it may have one. */
-static int add_token(struct db *db, uint64_t org, uint64_t id, const json_t *q, struct event *ev,
-                     char token[static ACCOUNT_TOKEN + 1], struct err *e)
+/* An account that is there gets another token only if it has none, or the caller said so. */
+static int check_renewal(struct db *db, uint64_t id, const json_t *q, struct err *e)
 {
     int64_t has_token = 0;
     int r = db_int(db, "SELECT token IS NOT NULL FROM account WHERE id = $1", DB_ARGS(DB_INT(id)),
@@ -179,9 +179,7 @@ static int add_token(struct db *db, uint64_t org, uint64_t id, const json_t *q, 
                        "renew",
                        js_str_or(q, "user", ""), js_str_or(q, "org", ""));
     }
-    json_t *part = js_new();
-    *ev = (struct event){.kind = "account.token", .account = part, .org_id = org, .account_id = id};
-    return new_token(part, token);
+    return 0;
 }
 
 int account_add(struct db *db, const json_t *q, struct event *ev,
@@ -204,10 +202,17 @@ int account_add(struct db *db, const json_t *q, struct event *ev,
                        user);
     }
     r = account_find(db, org, user, &id, e);
-    if (r != ERR_NOTFOUND) {
-        return r < 0 ? r : add_token(db, org, id, q, ev, token, e);
+    bool there = r == 0;
+    r = there ? check_renewal(db, id, q, e) : r == ERR_NOTFOUND ? 0 : r;
+    if (r < 0) {
+        return r;
     }
     json_t *part = js_new();
+    if (there) {
+        *ev = (struct event){
+            .kind = "account.token", .account = part, .org_id = org, .account_id = id};
+        return new_token(part, token);
+    }
     js_set_str(part, "user", user);
     *ev = (struct event){
         .kind = "account.added", .account = part, .org_id = org, .account_id = RECORD_SELF};

@@ -8,8 +8,8 @@
 static const char *const hashes[] = {
     "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW",
     "$5$rounds=1000$salt$CCvcOM6b7TEJDPb37Aec/9UpOg4QhPNAxPpL9ZzjTB7",
-    "$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN.Pq."
-    "H91p5hVO1",
+    ("$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN.Pq."
+     "H91p5hVO1"),
     "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=",
     "$apr1$saltSALT$WDJf6wM5.GXmxK8jyj/4v.",
 };

@@ -37,7 +37,7 @@ int release_alarm(struct release *r, const json_t *alarm, struct err *e)
 {
     CLEANUP(release_unlock) pthread_mutex_t *lock = release_locked(r);
     struct digest d;
-    const char *fault = NULL;
+    const char *fault = "";
     enum release_state state = RELEASE_NONE;
     size_t fresh = 0;
     struct db *db = release_reader(r, e);

@@ -259,14 +259,15 @@ static int check_replacement(struct db *db, const struct what *w, const char *re
     return 0;
 }
 
-static int enter_recalled(struct release *r, const struct what *w, const char *reason,
-                          const char *replace, struct err *e)
+/* Without o->who: the entry is public. */
+static int enter_recalled(struct release *r, const struct what *w, const struct release_order *o,
+                          struct err *e)
 {
     CLEANUP(event_clear) struct event ev = {.kind = "recalled", .open = js_new()};
     js_set_sha256(ev.open, "sha256", &w->sha256);
     js_set(ev.open, "paths", path_list(&w->targets, LEAF_PATHS));
-    js_set_str(ev.open, "reason", reason);
-    js_set_str(ev.open, "replacement", replace);
+    js_set_str(ev.open, "reason", o->reason);
+    js_set_str(ev.open, "replacement", o->replace);
     int bad = release_append(r, &ev, 1, e);
     return bad < 0 ? err_wrap(e, bad, "enter the recall; nothing is changed") : 0;
 }
@@ -287,18 +288,16 @@ static int push_recall(struct release *r, struct db *db, const struct what *w, s
     return effective(bad, "recalled", e);
 }
 
-int release_recall(struct release *r, const char *what, const char *reason, const char *replace,
-                   const char *who, json_t **out, struct err *e)
+int release_recall(struct release *r, const struct release_order *o, json_t **out, struct err *e)
 {
-    (void)who; /* the entry is public */
     CLEANUP(release_unlock) pthread_mutex_t *lock = release_locked(r);
     CLEANUP(what_clear) struct what w = {0};
     struct db *db = release_reader(r, e);
-    int bad = check_reason(reason, e);
-    bad = bad < 0 ? bad : db == NULL ? ERR_UNAVAIL : find_what(db, what, &w, e);
+    int bad = check_reason(o->reason, e);
+    bad = bad < 0 ? bad : db == NULL ? ERR_UNAVAIL : find_what(db, o->what, &w, e);
     if (bad == 0 && w.state != RELEASE_RECALLED) {
-        bad = check_replacement(db, &w, replace, e);
-        bad = bad < 0 ? bad : enter_recalled(r, &w, reason, replace, e);
+        bad = check_replacement(db, &w, o->replace, e);
+        bad = bad < 0 ? bad : enter_recalled(r, &w, o, e);
         bad = bad < 0 ? bad : push_recall(r, db, &w, e);
     }
     return bad < 0 ? bad : tell(r, &w.sha256, out, e);

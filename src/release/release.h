@@ -63,8 +63,13 @@ void release_drop(struct release_batch **b); /* forgets the batch; NULL is fine 
 /* `what`: a target path or 64 hex digits. Each returns {state, sha256, targets[], index}. */
 MUST_CHECK int release_withhold(struct release *r, const char *what, const char *reason,
                                 const char *who, json_t **out, struct err *e);
-MUST_CHECK int release_recall(struct release *r, const char *what, const char *reason,
-                              const char *replace, const char *who, json_t **out, struct err *e);
+struct release_order {
+    const char *what, *reason;
+    const char *replace; /* the target to take instead, or NULL */
+    const char *who;
+};
+MUST_CHECK int release_recall(struct release *r, const struct release_order *o, json_t **out,
+                              struct err *e);
 MUST_CHECK int release_lift(struct release *r, const char *what, const char *reason,
                             const char *who, json_t **out, struct err *e);
 MUST_CHECK int release_approve(struct release *r, const char *product, const char *version,
@@ -82,12 +87,19 @@ MUST_CHECK int release_show(struct release *r, const char *product, const char *
  * life. Returns when to call again (microseconds, wall clock) in *next. */
 MUST_CHECK int release_tick(struct release *r, int64_t *next, struct err *e);
 
-/* Scans all that was ever published with `rules` alone (paths of rule files) and withholds what
- * they find, unless that is more than retro.max_share. `step` may be NULL.
+/* Scans all that was ever published with `rules` alone and withholds what they find, unless that
+ * is more than retro.max_share.
  * *out: {rules[], scanned, found[{sha256 targets[] rule ...}], withheld, asked}. */
-MUST_CHECK int release_retro(struct release *r, const char *const *rules, size_t n, bool force,
-                             const char *who, void (*step)(void *ctx, uint64_t done, uint64_t all),
-                             void *ctx, json_t **out, struct err *e);
+struct release_hunt {
+    const char *const *rules; /* paths of rule files */
+    size_t n;
+    bool force; /* withhold also more than that share */
+    const char *who;
+    void (*step)(void *ctx, uint64_t done, uint64_t all); /* or NULL */
+    void *ctx;
+};
+MUST_CHECK int release_retro(struct release *r, const struct release_hunt *q, json_t **out,
+                             struct err *e);
 
 /* A stored blob is not what it was: alarm event, and withheld until it is repaired. */
 MUST_CHECK int release_alarm(struct release *r, const json_t *alarm, struct err *e);

@@ -161,16 +161,15 @@ static int scan_some(struct hunt *h, struct db *db, const struct digest *d, size
     return r;
 }
 
-static int walk(struct hunt *h, struct db *db, void (*step)(void *ctx, uint64_t done, uint64_t all),
-                void *ctx, struct err *e)
+static int walk(struct hunt *h, struct db *db, const struct release_hunt *q, struct err *e)
 {
     int r = release_blobs(db, false, NULL, take_blob, h, e);
     r = r < 0 ? r : release_blobs(db, true, NULL, count_blob, h, e);
     for (size_t i = 0; i < h->all.n && r == 0; i += SCAN_BATCH) {
         size_t n = h->all.n - i < SCAN_BATCH ? h->all.n - i : SCAN_BATCH;
         r = scan_some(h, db, &h->all.d[i], n, e);
-        if (r == 0 && step != NULL) {
-            step(ctx, i + n, h->all.n);
+        if (r == 0 && q->step != NULL) {
+            q->step(q->ctx, i + n, h->all.n);
         }
     }
     return r;
@@ -224,26 +223,24 @@ static int withhold_found(struct hunt *h, const char *who, size_t *withheld, str
     return r;
 }
 
-int release_retro(struct release *r, const char *const *rules, size_t n, bool force,
-                  const char *who, void (*step)(void *ctx, uint64_t done, uint64_t all), void *ctx,
-                  json_t **out, struct err *e)
+int release_retro(struct release *r, const struct release_hunt *q, json_t **out, struct err *e)
 {
     CLEANUP(hunt_clear)
     struct hunt h = {
         .r = r, .found = js_list(), .entered = js_list(), .unread = js_list(), .why = js_new()};
     struct db *db = release_reader(r, e);
-    int bad = db == NULL ? ERR_UNAVAIL : open_pool(&h, rules, n, e);
-    bad = bad < 0 ? bad : walk(&h, db, step, ctx, e);
+    int bad = db == NULL ? ERR_UNAVAIL : open_pool(&h, q->rules, q->n, e);
+    bad = bad < 0 ? bad : walk(&h, db, q, e);
     if (bad < 0) {
         return bad;
     }
     CLEANUP(js_free) json_t *names = rule_names(&h);
     uint64_t share = (uint64_t)settings_number(r->o.settings, SETTING_RETRO_SHARE);
-    bool ask = !force && (uint64_t)h.matched * 100 > share * (uint64_t)h.published;
+    bool ask = !q->force && (uint64_t)h.matched * 100 > share * (uint64_t)h.published;
     size_t withheld = 0;
     CLEANUP(release_unlock) pthread_mutex_t *lock = release_locked(r);
-    bad = enter_retro(&h, names, ask ? 0 : h.bad.n, who, e);
-    bad = bad < 0 || ask ? bad : withhold_found(&h, who, &withheld, e);
+    bad = enter_retro(&h, names, ask ? 0 : h.bad.n, q->who, e);
+    bad = bad < 0 || ask ? bad : withhold_found(&h, q->who, &withheld, e);
     if (bad == 0) {
         *out = js_new();
         js_set(*out, "rules", json_incref(names));

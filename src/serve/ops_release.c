@@ -60,11 +60,9 @@ static int on_withhold(struct gate_call *c, json_t **answer, struct err *e)
 
 static int on_recall(struct gate_call *c, json_t **answer, struct err *e)
 {
-    const char *what = NULL, *reason = NULL;
-    int r = what_reason(c, &what, &reason, e);
-    return r < 0 ? r
-                 : release_recall(c->g->release, what, reason,
-                                  js_str_or(c->m->body, "replace", NULL), c->who, answer, e);
+    struct release_order o = {.replace = js_str_or(c->m->body, "replace", NULL), .who = c->who};
+    int r = what_reason(c, &o.what, &o.reason, e);
+    return r < 0 ? r : release_recall(c->g->release, &o, answer, e);
 }
 
 static int on_lift(struct gate_call *c, json_t **answer, struct err *e)
@@ -115,10 +113,13 @@ static int on_retro(struct gate_call *c, json_t **answer, struct err *e)
         r = n < 0 ? err_sys(e, "read %s", name)
                   : file_write_lazy(AT_FDCWD, paths[i], span_of(room, (size_t)n), 0600, e);
     }
-    r = r < 0
-            ? r
-            : release_retro(c->g->release, (const char *const *)paths, c->m->n_fds,
-                            js_bool_or(c->m->body, "force", false), c->who, on_step, c, answer, e);
+    struct release_hunt q = {.rules = (const char *const *)paths,
+                             .n = c->m->n_fds,
+                             .force = js_bool_or(c->m->body, "force", false),
+                             .who = c->who,
+                             .step = on_step,
+                             .ctx = c};
+    r = r < 0 ? r : release_retro(c->g->release, &q, answer, e);
     for (size_t i = 0; i < IPC_FDS; i++) {
         if (paths[i] != NULL) {
             unlink(paths[i]);

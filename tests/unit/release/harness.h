@@ -460,6 +460,13 @@ static inline bool signed_recall(const struct rig *g, const char *text)
     return tuf_is_recalled(repo, &d);
 }
 
+static inline int rig_recall(struct rig *g, const char *what, const char *reason,
+                             const char *replace, json_t **out, struct err *e)
+{
+    struct release_order o = {what, reason, replace, "ann"};
+    return release_recall(g->rel, &o, out, e);
+}
+
 static inline enum release_state state_of(struct rig *g, const char *path)
 {
     struct err e;

@@ -18,7 +18,7 @@ static json_t *recall(struct rig *g, const char *what, const char *replace)
 {
     struct err e;
     json_t *j = NULL;
-    CHECK_OK(release_recall(g->rel, what, "it deletes files", replace, "ann", &j, &e), e);
+    CHECK_OK(rig_recall(g, what, "it deletes files", replace, &j, &e), e);
     return j;
 }
 
@@ -105,10 +105,10 @@ static void what_cannot_be_meant_is_refused(void **state)
     json_t *j = NULL;
     rig_new(&g);
     CHECK(publishes(&g, "1.0", "a", BYTES));
-    CHECK(release_recall(g.rel, "tool/9/none", "r", NULL, "ann", &j, &e) == ERR_NOTFOUND);
-    CHECK(release_recall(g.rel, PATH, "", NULL, "ann", &j, &e) == ERR_FORMAT);
-    CHECK(release_recall(g.rel, PATH, "r", "tool/9/none", "ann", &j, &e) == ERR_NOTFOUND);
-    CHECK(release_recall(g.rel, PATH, "r", PATH, "ann", &j, &e) == ERR_CONFLICT);
+    CHECK(rig_recall(&g, "tool/9/none", "r", NULL, &j, &e) == ERR_NOTFOUND);
+    CHECK(rig_recall(&g, PATH, "", NULL, &j, &e) == ERR_FORMAT);
+    CHECK(rig_recall(&g, PATH, "r", "tool/9/none", &j, &e) == ERR_NOTFOUND);
+    CHECK(rig_recall(&g, PATH, "r", PATH, &j, &e) == ERR_CONFLICT);
     CHECK(release_lift(g.rel, PATH, "r", "ann", &j, &e) == ERR_CONFLICT);
     CHECK(signed_as(&g, PATH, BYTES) && j == NULL);
     rig_end(&g);

@@ -155,7 +155,7 @@ static void room_is_kept_on_the_disk(void **state)
     CHECK_OK(settings_set(g.settings, SETTING_RESERVE, "1000G", &e), e);
     CLEANUP(js_free) json_t *j = admit_one(&g, "1.0", NULL, "b", "more words");
     CHECK(!is_published(j) && strstr(text_of(j, "reason"), "disk.reserve") != NULL);
-    CHECK_OK(release_recall(g.rel, "tool/1.0/a", "bad", NULL, "ann", &bar, &e), e);
+    CHECK_OK(rig_recall(&g, "tool/1.0/a", "bad", NULL, &bar, &e), e);
     CHECK(signed_recall(&g, "words")); /* that still works */
     rig_end(&g);
 }

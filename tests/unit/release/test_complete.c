@@ -73,7 +73,7 @@ static void a_recall_that_was_cut_off_is_completed(void **state)
             rig_new(&g);
             CHECK(publishes(&g, "1.0", "a", "one"));
             crash(&g, (enum stop_how)how, at);
-            int r = release_recall(g.rel, "tool/1.0/a", "bad", NULL, "ann", &j, &e);
+            int r = rig_recall(&g, "tool/1.0/a", "bad", NULL, &j, &e);
             CHECK(r < 0 || at == 3);
             js_free(&j);
             start_again(&g);
@@ -96,7 +96,7 @@ static void a_lift_that_was_cut_off_is_completed(void **state)
             json_t *j = NULL;
             rig_new(&g);
             CHECK(publishes(&g, "1.0", "a", "one"));
-            CHECK_OK(release_recall(g.rel, "tool/1.0/a", "bad", NULL, "ann", &j, &e), e);
+            CHECK_OK(rig_recall(&g, "tool/1.0/a", "bad", NULL, &j, &e), e);
             js_free(&j);
             crash(&g, (enum stop_how)how, at);
             int r = release_lift(g.rel, "tool/1.0/a", "fine", "ann", &j, &e);

@@ -146,7 +146,7 @@ static void a_recalled_file_does_not_go_out_when_its_hold_ends(void **state)
     rig_new(&g);
     tick(&g);
     CLEANUP(js_free) json_t *j = admit_one(&g, "1.0", HOUR, "a", BYTES);
-    CHECK_OK(release_recall(g.rel, "tool/1.0/a", "bad", NULL, "ann", &out, &e), e);
+    CHECK_OK(rig_recall(&g, "tool/1.0/a", "bad", NULL, &out, &e), e);
     pass(2 * CLOCK_HOUR);
     tick(&g);
     CHECK(state_of(&g, "tool/1.0/a") == RELEASE_RECALLED && !signed_as(&g, "tool/1.0/a", BYTES));

@@ -48,7 +48,8 @@ static json_t *retro(struct rig *g, const char *name, const char *word, bool for
     CLEANUP(mem_free) char *path = rule_file(g, name, word);
     const char *const rules[] = {path};
     seen_done = seen_all = 0;
-    CHECK_OK(release_retro(g->rel, rules, 1, force, "ann", step, NULL, &j, &e), e);
+    struct release_hunt q = {rules, 1, force, "ann", step, NULL};
+    CHECK_OK(release_retro(g->rel, &q, &j, &e), e);
     return j;
 }
 
@@ -103,7 +104,8 @@ static void a_rule_that_does_not_compile_is_named(void **state)
     CHECK_OK(file_write(g.d.fd, "bad.yar", span_str("rule {"), 0600, &e), e);
     CLEANUP(mem_free) char *path = mem_printf("%s/bad.yar", g.d.path);
     const char *const rules[] = {path};
-    CHECK(release_retro(g.rel, rules, 1, false, "ann", NULL, NULL, &j, &e) == ERR_FORMAT);
+    struct release_hunt q = {.rules = rules, .n = 1, .who = "ann"};
+    CHECK(release_retro(g.rel, &q, &j, &e) == ERR_FORMAT);
     CHECK(strstr(e.text, "bad.yar") != NULL && j == NULL);
     CHECK(count_rows(&g, "SELECT count(*) FROM retro") == 0);
     rig_end(&g);
@@ -122,7 +124,8 @@ static void a_list_of_hashes_is_a_rule_too(void **state)
     CHECK_OK(file_write(g.d.fd, "bad.txt", span_str(digest_text(&d, hex)), 0600, &e), e);
     CLEANUP(mem_free) char *path = mem_printf("%s/bad.txt", g.d.path);
     const char *const rules[] = {path};
-    CHECK_OK(release_retro(g.rel, rules, 1, true, "ann", NULL, NULL, &j, &e), e);
+    struct release_hunt q = {.rules = rules, .n = 1, .force = true, .who = "ann"};
+    CHECK_OK(release_retro(g.rel, &q, &j, &e), e);
     CHECK(json_array_size(json_object_get(j, "found")) == 1);
     CHECK(state_of(&g, "tool/1.0/a") == RELEASE_WITHHELD);
     CHECK(state_of(&g, "tool/1.0/b") == RELEASE_PUBLISHED);

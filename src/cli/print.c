@@ -10,7 +10,7 @@
 
 #define CELLS ((size_t)12) /* columns of a table */
 
-static void vline(FILE *out, const char *before, const char *fmt, va_list ap)
+static PRINTF(3, 0) void vline(FILE *out, const char *before, const char *fmt, va_list ap)
 {
     char *text = NULL;
     if (vasprintf(&text, fmt, ap) < 0) {

@@ -55,7 +55,7 @@ static bool take_field(struct span *rest, struct buf *out)
     if (rest->len > 0 && rest->p[0] == '"') {
         return take_quoted(rest, out);
     }
-    struct span field;
+    struct span field = SPAN_NONE;
     span_cut(rest, ',', &field);
     buf_span(out, field);
     return field.len == 0 || memchr(field.p, '"', field.len) == NULL;

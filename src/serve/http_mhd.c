@@ -11,41 +11,24 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "serve/http_line.h"
 
 #define POOL ((size_t)32 << 10)   /* request line, headers and the reply's headers */
 #define BLOCK ((size_t)256 << 10) /* read at once from a reader */
 #define IDLE 60u                  /* seconds without a byte */
-#define HEAD_TIME (30 * CLOCK_SECOND)
-#define BODY_TIME (60 * CLOCK_SECOND)
-#define BODY_RATE 16384u /* bytes a second of an upload, on average, after BODY_TIME */
-#define SEND_TIME (60 * CLOCK_SECOND)
-#define SEND_LEAST 32768u /* bytes acknowledged within SEND_TIME by who wants to be kept */
 #define HEADERS_MOST 512u /* what the library adds: status line, Date, Content-Length, ... */
-
-enum phase { PHASE_HEAD, PHASE_BODY, PHASE_WAIT, PHASE_SEND };
-
-/* One connection, as long as the library knows it. */
-struct line {
-    struct line *next, *before;
-    struct conn *conn;
-    enum phase phase;
-    int64_t since; /* of the phase, or of the last look at a sender */
-    uint64_t bytes;
-};
 
 struct http_server {
     struct MHD_Daemon *daemon;
     struct http_handler handler;
     int listen;
     bool tls;
+    struct lines *lines;
     pthread_mutex_t lock; /* of all below */
-    struct line *lines;
-    unsigned open;
     bool stopping;
     struct http_call *suspended;
 };
@@ -75,107 +58,28 @@ struct http_call {
 
 /* ---- connections ---- */
 
-static void set_phase(struct http_call *c, enum phase p)
-{
-    if (c->line != NULL) {
-        pthread_mutex_lock(&c->server->lock);
-        c->line->phase = p;
-        c->line->since = clock_boot();
-        c->line->bytes = 0;
-        pthread_mutex_unlock(&c->server->lock);
-    }
-}
-
-static void line_open(struct http_server *s, struct MHD_Connection *mhd, void **at)
-{
-    const union MHD_ConnectionInfo *i =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-    struct line *l = mem_new(struct line);
-    l->conn = i != NULL ? conn_new(i->connect_fd, s->tls) : NULL;
-    l->since = clock_boot();
-    pthread_mutex_lock(&s->lock);
-    l->next = s->lines;
-    if (l->next != NULL) {
-        l->next->before = l;
-    }
-    s->lines = l;
-    s->open++;
-    pthread_mutex_unlock(&s->lock);
-    *at = l;
-}
-
-static void line_close(struct http_server *s, void **at)
-{
-    struct line *l = *at;
-    *at = NULL;
-    pthread_mutex_lock(&s->lock);
-    *(l->before != NULL ? &l->before->next : &s->lines) = l->next;
-    if (l->next != NULL) {
-        l->next->before = l->before;
-    }
-    s->open--;
-    pthread_mutex_unlock(&s->lock);
-    conn_unref(&l->conn);
-    free(l);
-}
-
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **at,
                           enum MHD_ConnectionNotificationCode what)
 {
+    struct http_server *s = cls;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        line_open(cls, mhd, at);
+        const union MHD_ConnectionInfo *i =
+            MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *at = line_new(s->lines, i != NULL ? i->connect_fd : -1, s->tls);
     } else if (*at != NULL) {
-        line_close(cls, at);
+        line_free(s->lines, *at);
+        *at = NULL;
     }
-}
-
-/* Is it time to end this connection? Called under the lock. */
-static bool too_slow(struct line *l, int64_t now)
-{
-    int64_t age = now - l->since;
-    if (l->phase == PHASE_HEAD) {
-        return age > HEAD_TIME; /* also one that rests between two requests */
-    }
-    if (l->phase == PHASE_BODY) {
-        return age > BODY_TIME &&
-               l->bytes / BODY_RATE < (uint64_t)((age - BODY_TIME) / CLOCK_SECOND);
-    }
-    if (l->phase == PHASE_WAIT || age < SEND_TIME) {
-        return false;
-    }
-    struct conn_count n = conn_count(l->conn);
-    bool slow = n.acked - l->bytes < SEND_LEAST && n.written > n.acked;
-    l->since = now;
-    l->bytes = n.acked;
-    return slow;
 }
 
 void http_sweep(struct http_server *s)
 {
-    int64_t now = clock_boot();
-    pthread_mutex_lock(&s->lock);
-    for (struct line *l = s->lines; l != NULL; l = l->next) {
-        if (l->conn == NULL || !too_slow(l, now)) {
-            continue;
-        }
-        if (l->phase == PHASE_HEAD) {
-            conn_end(l->conn); /* it may still be reading the last reply */
-        } else {
-            conn_reset(l->conn);
-        }
-    }
-    pthread_mutex_unlock(&s->lock);
+    lines_sweep(s->lines);
 }
 
 unsigned http_open(struct http_server *s)
 {
-    if (s == NULL) {
-        return 0; /* a request that comes while we start */
-    }
-    pthread_mutex_lock(&s->lock);
-    unsigned n = s->open;
-    pthread_mutex_unlock(&s->lock);
-    return n;
+    return s != NULL ? lines_open(s->lines) : 0; /* NULL: a request that comes while we start */
 }
 
 /* ---- a call ---- */
@@ -190,7 +94,7 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *mhd
     const union MHD_ConnectionInfo *i =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     c->line = i != NULL ? i->socket_context : NULL;
-    c->conn = c->line != NULL && c->line->conn != NULL ? conn_ref(c->line->conn) : NULL;
+    c->conn = line_conn(c->line);
     return c;
 }
 
@@ -237,7 +141,7 @@ bool http_stopping(const struct http_call *c)
 void http_suspend(struct http_call *c)
 {
     struct http_server *s = c->server;
-    set_phase(c, PHASE_WAIT);
+    line_phase(c->server->lines, c->line, PHASE_WAIT);
     pthread_mutex_lock(&s->lock);
     if (s->stopping) {
         pthread_mutex_unlock(&s->lock);
@@ -292,23 +196,18 @@ static bool wants_body(const struct http_call *c)
 /* The library's repeated and last calls look alike; `taken` tells which of them this is. */
 static void take_head(struct http_call *c)
 {
-    set_phase(c, PHASE_WAIT);
+    line_phase(c->server->lines, c->line, PHASE_WAIT);
     c->server->handler.head(c->data);
     if (!suspended_now(c) && !c->replied) {
         c->taken = true;
-        set_phase(c, PHASE_BODY);
+        line_phase(c->server->lines, c->line, PHASE_BODY);
     }
 }
 
 static size_t take_body(struct http_call *c, struct span piece)
 {
     size_t n = c->replied ? piece.len : c->server->handler.body(c->data, piece);
-    pthread_mutex_lock(&c->server->lock);
-    if (c->line != NULL) {
-        c->line->bytes += n;
-        c->line->phase = c->is_suspended ? PHASE_WAIT : PHASE_BODY;
-    }
-    pthread_mutex_unlock(&c->server->lock);
+    line_took(c->server->lines, c->line, n, suspended_now(c) ? PHASE_WAIT : PHASE_BODY);
     return n;
 }
 
@@ -342,7 +241,7 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const ch
     } else if (*size > 0) {
         *size -= take_body(c, span_of(data, *size));
     } else if (!c->replied) {
-        set_phase(c, PHASE_WAIT);
+        line_phase(c->server->lines, c->line, PHASE_WAIT);
         s->handler.ready(c->data);
     }
     return MHD_YES;
@@ -369,7 +268,7 @@ static void on_done(void *cls, struct MHD_Connection *mhd, void **at,
     if (c->data != NULL) {
         s->handler.done(c->data, &c->mark);
     }
-    set_phase(c, PHASE_HEAD);
+    line_phase(c->server->lines, c->line, PHASE_HEAD);
     for (size_t i = 0; i < c->n_add; i++) {
         free(c->add[i].name);
         free(c->add[i].value);
@@ -410,7 +309,7 @@ static void queue(struct http_call *c, int status, struct MHD_Response *r, uint6
     }
     c->mark = (struct ack_mark){
         .base = conn_count(c->conn).written + head, .body = body, .tls = c->server->tls};
-    set_phase(c, PHASE_SEND);
+    line_phase(c->server->lines, c->line, PHASE_SEND);
     if (MHD_queue_response(c->mhd, (unsigned)status, r) != MHD_YES) {
         conn_reset(c->conn);
     }
@@ -527,6 +426,7 @@ int http_start(const struct http_opts *o, struct http_server **out, struct err *
     *s =
         (struct http_server){.handler = o->handler, .listen = o->listen, .tls = o->tls_pem != NULL};
     pthread_mutex_init(&s->lock, NULL);
+    s->lines = lines_new();
     raise_limit(o->connections);
     char *pem = o->tls_pem != NULL ? mem_str(o->tls_pem) : NULL;
     const struct MHD_OptionItem tls[] = {
@@ -549,6 +449,7 @@ int http_start(const struct http_opts *o, struct http_server **out, struct err *
         free(pem);
     }
     if (s->daemon == NULL) {
+        lines_free(&s->lines);
         pthread_mutex_destroy(&s->lock);
         free(s);
         return err_set(e, ERR_SYS,
@@ -581,6 +482,7 @@ void http_stop(struct http_server **at)
     }
     pthread_mutex_unlock(&s->lock);
     MHD_stop_daemon(s->daemon);
+    lines_free(&s->lines);
     pthread_mutex_destroy(&s->lock);
     free(s);
     *at = NULL;

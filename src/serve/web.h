@@ -134,6 +134,18 @@ void serve_upload_end(struct visit *v);
 /* The one door to a file of a product (web_download.c). `name`: the digest that the address holds,
  * or NULL. */
 void download(struct visit *v, const char *target, const struct digest *name);
+/* Verified bytes (web_send.c). Opening checks the first of them: ERR_UNAVAIL for now, any other
+ * error when the disk does not hold what was published. What was opened must be sent. */
+struct sending;
+struct web_send {
+    struct digest blob, root;
+    uint64_t size, first, n;
+};
+MUST_CHECK int web_send_open(struct web *w, const struct web_send *what, struct sending **out,
+                             struct err *e);
+void web_send(struct visit *v, int status, struct sending *take);
+void web_send_length(struct visit *v, uint64_t size); /* HEAD */
+
 /* SHA256SUMS of a version, its signature or the key (web_sums.c). */
 void serve_sums(struct visit *v, const char *product, const char *version, const char *file);
 

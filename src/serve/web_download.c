@@ -8,7 +8,6 @@
 
 #include <sodium.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 
 enum wish { WISH_BODY, WISH_HEAD, WISH_NOT_MODIFIED, WISH_UNSATISFIED };
@@ -158,40 +157,6 @@ static void limited(struct visit *v, unsigned wait, const char *what)
 
 /* ---- sending ---- */
 
-/* Outlives the call by a moment: belongs to the response. */
-struct sending {
-    struct blob_reader *reader;
-    uint64_t first, size;
-    struct web *w;
-};
-
-static void sending_release(void *ctx)
-{
-    struct sending *s = ctx;
-    blob_close(&s->reader);
-    free(s);
-}
-
-/* From a verified piece into the library's buffer. What cannot be verified ends the connection. */
-static int64_t sending_read(void *ctx, uint64_t at, uint8_t *out, size_t max)
-{
-    struct sending *s = ctx;
-    struct span view;
-    struct err e;
-    int r = blob_read(s->reader, s->first + at, &view, &e);
-    if (r < 0 || view.len == 0) {
-        log_warn("download", "reset in the middle: %s", r < 0 ? e.text : "it ends too early");
-        web_count(s->w, METRIC_RESETS, 1);
-        return -1;
-    }
-    uint64_t left = s->size - at;
-    size_t n = view.len < max ? view.len : max;
-    n = n < left ? n : (size_t)left;
-    memcpy(out, view.p, n);
-    web_count(s->w, METRIC_BYTES, n);
-    return (int64_t)n;
-}
-
 static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -225,61 +190,28 @@ static void send_body(struct visit *v)
 {
     struct download *d = of(v);
     struct err e;
-    struct blob_reader *reader = NULL;
-    struct span view = SPAN_NONE;
-    uint64_t n = d->size == 0 ? 0 : d->last - d->first + 1;
-    int r = blob_open(v->w->cache, &d->blob, d->size, &d->root, &reader, &e);
-    if (r == 0 && n > 0) {
-        r = blob_read(reader, d->first, &view,
-                      &e); /* the first piece is good before a header goes */
-    }
-    if (r < 0 || (n > 0 && view.len == 0)) {
-        blob_close(&reader);
-        if (r == ERR_UNAVAIL) {
-            reply_unavailable(v, &e);
-            return;
-        }
+    struct sending *s = NULL;
+    struct web_send what = {d->blob, d->root, d->size, d->first,
+                            d->size == 0 ? 0 : d->last - d->first + 1};
+    int r = web_send_open(v->w, &what, &s, &e);
+    if (r == ERR_UNAVAIL) {
+        reply_unavailable(v, &e);
+    } else if (r < 0) {
         web_count(v->w, METRIC_UNAVAILABLE, 1);
         reply_error(
             v, 503,
             "what lies on this server's disk is not what was published under %s, so nothing "
             "of it is sent; the operators are told",
             d->target);
-        return;
-    }
-    struct sending *s = mem_new(struct sending);
-    *s = (struct sending){reader, d->first, n, v->w};
-    add_headers(v);
-    web_count(v->w, METRIC_DOWNLOADS, 1);
-    if (n <= view.len) {
-        web_count(v->w, METRIC_BYTES, n);
-        http_reply_memory(v->call, d->part ? 206 : 200, span_of(view.p, (size_t)n), sending_release,
-                          s);
     } else {
-        const struct http_reader from = {sending_read, sending_release, s};
-        http_reply_reader(v->call, d->part ? 206 : 200, n, &from);
+        add_headers(v);
+        web_send(v, d->part ? 206 : 200, s);
     }
-}
-
-/* HEAD says the length and reads nothing; the library never asks. */
-static int64_t nothing_read(void *ctx, uint64_t at, uint8_t *out, size_t max)
-{
-    (void)ctx;
-    (void)at;
-    (void)out;
-    (void)max;
-    return -1;
-}
-
-static void nothing_release(void *ctx)
-{
-    (void)ctx;
 }
 
 static void reply_without_body(struct visit *v)
 {
     struct download *d = of(v);
-    static const struct http_reader none = {nothing_read, nothing_release, NULL};
     char range[48];
     if (d->wish == WISH_UNSATISFIED) {
         snprintf(range, sizeof range, "bytes */%llu", (unsigned long long)d->size);
@@ -294,7 +226,7 @@ static void reply_without_body(struct visit *v)
     } else if (d->size == 0) {
         http_reply_text(v->call, 200, SPAN_NONE);
     } else {
-        http_reply_reader(v->call, 200, d->size, &none);
+        web_send_length(v, d->size);
     }
 }
 

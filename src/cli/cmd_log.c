@@ -37,7 +37,7 @@ static int index_of_target(struct app *app, const char *target, uint64_t *out, s
     const json_t *all = json_object_get(answer, "targets");
     for (size_t i = 0; i < json_array_size(all) && r == 0; i++) {
         const json_t *t = json_array_get(all, i);
-        if (strcmp(js_str_or(t, "path", ""), target) == 0) {
+        if (strcmp(js_str_or(t, "target", ""), target) == 0) {
             return json_object_get(t, "log") != NULL
                        ? js_u64(t, "log", out, e)
                        : err_set(e, ERR_NOTFOUND, "%s was never published: it is %s", target,

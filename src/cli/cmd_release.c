@@ -49,7 +49,7 @@ static json_t *product_version(char **argv)
 static int show_run(struct app *app, int argc, char **argv, struct err *e)
 {
     static const struct print_column columns[] = {
-        {"target", "path", PRINT_PLAIN},
+        {"target", "target", PRINT_PLAIN},
         {"state", "state", PRINT_PLAIN},
         {">size", "size", PRINT_BYTES},
         {"sha256", "sha256", PRINT_PLAIN},
@@ -74,7 +74,7 @@ const struct command cmd_release_show = {
     .need = CLI_GATE,
     .usage = "PRODUCT VERSION",
     .summary = "Show the files of a release",
-    .text = "JSON: one object: product version targets[{path sha256 size state ...}].",
+    .text = "JSON: one object: product version targets[{target sha256 size state ...}].",
     .run = show_run,
 };
 

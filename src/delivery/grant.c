@@ -193,8 +193,8 @@ int delivery_grant(struct db *db, delivery_find find, const struct delivery_requ
     if (r < 0) {
         return r;
     }
-    *out = (struct delivery_answer){.grant = grant,
-                                    .added = r == 0,
+    *out = (struct delivery_answer){.grant = q->check ? 0 : grant,
+                                    .added = r == 0 && !q->check,
                                     .size = w.target.size,
                                     .blob = w.target.blob,
                                     .chunk_root = w.target.chunk_root};

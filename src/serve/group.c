@@ -1,6 +1,7 @@
 #include "serve/group.h"
 
 #include <poll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -118,12 +119,30 @@ static int start_one(const struct serve_opts *o, enum group_role role, struct ch
     return r < 0 ? err_wrap(e, r, "start %s", roles[role].name) : 0;
 }
 
+void group_ended(struct group *g, enum group_role role, char *out, size_t room)
+{
+    int status = 0;
+    snprintf(out, room, "it still runs");
+    if (g->proc[role].pid > 0 && proc_wait(&g->proc[role], CLOCK_SECOND, &status) == 1) {
+        if (WIFSIGNALED(status)) {
+            snprintf(out, room, "it was ended by signal %d", WTERMSIG(status));
+        } else {
+            snprintf(out, room, "it ended with %d", WEXITSTATUS(status));
+        }
+    }
+}
+
 static int wait_ready(struct group *g, enum group_role role, int64_t until, struct err *e)
 {
     CLEANUP(ipc_msg_clear) struct ipc_msg m = {0};
     int64_t left = until - clock_boot();
     int r = ipc_recv_within(g->boot[role], left > 0 ? left : 1, &m, e);
     r = r < 0 ? r : ipc_result(m.body, e);
+    if (r == ERR_UNAVAIL) {
+        char how[48];
+        group_ended(g, role, how, sizeof how);
+        return err_wrap(e, r, "%s did not start, %s", roles[role].name, how);
+    }
     return r < 0 ? err_wrap(e, r, "%s did not start", roles[role].name) : 0;
 }
 

@@ -20,6 +20,8 @@ struct group_listen {
 /* Starts all and waits until each says ready. On failure nothing is left running. */
 MUST_CHECK int group_start(const struct serve_opts *o, const struct group_listen *l,
                            struct group *out, struct err *e);
+/* Says how a process of the group ended, which it just did. */
+void group_ended(struct group *g, enum group_role role, char *out, size_t room);
 /* Web first, then gate, recorder, signers; each has `within` microseconds, then it is killed. */
 void group_stop(struct group *g, int64_t within);
 #define GROUP_PATIENT INT64_C(20000000) /* somebody asked for the stop: downloads may end */

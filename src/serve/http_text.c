@@ -1,6 +1,7 @@
 #include "serve/http_text.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <netinet/in.h>
 #include <sodium.h>
 #include <strings.h>
@@ -93,6 +94,15 @@ bool http_pair(struct span *query, struct span *name, struct span *value)
     return true;
 }
 
+static bool is_token(struct span s)
+{
+    size_t n = 0;
+    while (n < s.len && isxdigit(s.p[n])) {
+        n++;
+    }
+    return n == s.len && n == 64;
+}
+
 bool http_query_has_secret(struct span query)
 {
     static const char *const names[] = {"token",  "access_token", "auth",    "password",
@@ -100,6 +110,10 @@ bool http_query_has_secret(struct span query)
                                         "bearer", "authorization"};
     struct span name, value;
     while (http_pair(&query, &name, &value)) {
+        const struct span bare = name.len == 0 ? value : name;
+        if ((name.len == 0 || value.len == 0) && is_token(bare)) {
+            return true;
+        }
         for (size_t i = 0; i < ARRAY_LEN(names); i++) {
             if (name.len == strlen(names[i]) &&
                 strncasecmp((const char *)name.p, names[i], name.len) == 0) {

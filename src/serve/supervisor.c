@@ -188,8 +188,11 @@ static enum why watch(const struct serve_opts *o, struct group *g, int signals)
         }
         for (size_t i = 0; i < GROUP_ROLES; i++) {
             if (p[2 + i].revents != 0) {
-                log_error("serve.died", "process=%s pid=%d", group_name((enum group_role)i),
-                          (int)g->proc[i].pid);
+                char how[48];
+                int pid = (int)g->proc[i].pid;
+                group_ended(g, (enum group_role)i, how, sizeof how);
+                log_error("serve.died", "process=%s pid=%d %s", group_name((enum group_role)i), pid,
+                          how);
                 return WHY_DIED;
             }
         }

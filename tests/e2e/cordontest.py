@@ -334,7 +334,7 @@ class Site:
         """What `release show` says of one target."""
         product, version = path.split("/")[:2]
         shown = self.json("release", "show", product, version)
-        found = [one for answer in shown for one in answer.get("targets", [answer]) if one.get("path") == path]
+        found = [one for answer in shown for one in answer["targets"] if one["target"] == path]
         check(len(found) == 1, f"release show does not show {path}: {shown}")
         return found[0]
 
@@ -452,6 +452,13 @@ class Server:
 
     def get(self, path, **options):
         return self.request("GET", path, **options)
+
+    def status(self, path, **options):
+        """The status alone; 0 when the connection was reset, as a recall does."""
+        try:
+            return self.get(path, **options).status
+        except (OSError, http.client.HTTPException):
+            return 0
 
 
 class Slow:

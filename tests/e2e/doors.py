@@ -104,7 +104,7 @@ def parts_of_a_file():
 
         head = server.request("HEAD", path, token=token)
         equal((head.status, head.headers["Content-Length"], head.body), (200, str(size), b""), "HEAD")
-        equal(head.headers.get("Cache-Control"), "private, no-store", "HEAD's Cache-Control")
+        contains(head.headers.get("Cache-Control", ""), "private, no-store", "HEAD's Cache-Control")
         etag = head.headers["ETag"]
         equal(server.get(path, token=token, headers={"If-None-Match": etag}).status, 304, "If-None-Match")
         equal(server.get(path, token=token, headers={"If-None-Match": '"x", ' + etag}).status, 304, "in a list")

@@ -178,6 +178,31 @@ static void ranges_within_the_hour_add_only_what_is_new(void **state)
     stop(&s);
 }
 
+static void a_check_passes_the_same_door_and_adds_nothing(void **state)
+{
+    (void)state;
+    struct record_site s;
+    struct err e;
+    struct delivery_answer a;
+    start(&s);
+    struct customer c = customers_add(&s, "A", "u"), wrong = c;
+    wrong.token[0] = wrong.token[0] == 'a' ? 'b' : 'a';
+    struct delivery_request q = whole(&c, "p/1/big"), p = part(&c, "p/1/big", 0, 0);
+    q.check = p.check = true;
+    CHECK_OK(customers_get(&s, find, &q, &a, &e), e);
+    CHECK(!a.added && a.grant == 0 && a.size == 5 * MIB / 2 && a.blob.b[0] == 1);
+    CHECK_OK(customers_get(&s, find, &p, &a, &e), e);
+    CHECK(!a.added && a.grant == 0);
+    check_scope(&s, 1, 0, 0, "", "");
+    CHECK(adds(&s, part(&c, "p/1/big", 0, 0), NULL)); /* the checks granted nothing */
+    CHECK_OK(customers_get(&s, find, &p, &a, &e), e);
+    CHECK(!a.added && a.grant == 0);
+    struct delivery_request w = whole(&wrong, "p/1/big"), g = whole(&c, "p/1/gone");
+    w.check = g.check = true;
+    CHECK(refused(&s, w, &e) == ERR_DENIED && refused(&s, g, &e) == ERR_DENIED);
+    stop(&s);
+}
+
 static void ends_say_only_what_is_new(void **state)
 {
     (void)state;
@@ -325,6 +350,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(who_may_not_is_told_why),
         TEST(ranges_within_the_hour_add_only_what_is_new),
+        TEST(a_check_passes_the_same_door_and_adds_nothing),
         TEST(ends_say_only_what_is_new),
         TEST(holders_are_derived_over_accounts_and_requests),
         TEST(a_window_holds_its_first_instant_and_not_its_last),

@@ -32,7 +32,8 @@ def a_recall_stops_what_is_running():
         for what in ({}, {"Range": "bytes=0-99"}, {"If-None-Match": '"x"'}):
             equal(server.get(path, token=token, headers=what).status, 410, f"afterwards, with {what}")
         equal(server.request("HEAD", path, token=token).status, 410, "HEAD afterwards")
-        equal(server.get(path).status, 401, "without token")
+        equal(server.get(path).status, 410, "a recall is public, so it is said to everybody")
+        equal(server.get(path, token="0" * 64, address="127.0.0.9").status, 401, "but not to a wrong token")
         equal(server.get(f"/targets/office/1.0/{sha256(data)}.large.bin", token=token).status, 410, "the TUF path")
         contains(server.get(path, token=token).text, "carries a test marker", "the reason for the customer")
         equal(server.get("/d/office/1.0/other.bin", token=token).status, 200, "its neighbour")
@@ -47,6 +48,9 @@ def recalled_bytes_never_come_back():
     site, server, token = shop(file)
     with server:
         digest = sha256(read(file))
+        site.run("recall", digest, "--reason", "test", "--replace", "office/1.1/setup.exe", expect=FAILED)
+        equal(server.get("/d/office/1.0/setup.exe", token=token).status, 200, "its replacement must be there")
+        site.admit(filler("1.1/setup.exe", 50_000, seed=2), product="office", version="1.1")
         answer = site.json("recall", digest, "--reason", "test", "--replace", "office/1.1/setup.exe")[-1]
         equal(answer["targets"], ["office/1.0/setup.exe"], "targets of a recall by digest")
         for name, product, version in (("setup.exe", "office", "1.0"), ("setup.exe", "office", "2.0"),

@@ -99,6 +99,15 @@ static size_t with_holder(const json_t *list, const char *holder)
     return n;
 }
 
+static void tell_ruled_out(const json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *one = json_array_get(list, i);
+        print_line("Ruled out: %s: it %s.", js_str_or(one, "name", ""),
+                   js_str_or(one, "reason", ""));
+    }
+}
+
 static void tell(const json_t *a)
 {
     static const struct print_column columns[] = {
@@ -121,9 +130,9 @@ static void tell(const json_t *a)
                print_count(json_array_size(list), "organisation", "organisations", named),
                with_holder(list, "confirmed"), with_holder(list, "possible"),
                with_holder(list, "partial"));
-    CLEANUP(mem_free) char *ruled_out = print_cell(json_object_get(a, "ruled_out"), PRINT_PLAIN);
-    print_line("Ruled out: %s. Log: %lld entries, root %s.", ruled_out,
-               (long long)js_int_or(log, "size", 0), js_str_or(log, "root", ""));
+    tell_ruled_out(json_object_get(a, "ruled_out"));
+    print_line("Log: %lld entries, root %s.", (long long)js_int_or(log, "size", 0),
+               js_str_or(log, "root", ""));
     for (size_t i = 0; i < json_array_size(gaps); i++) {
         CLEANUP(mem_free) char *gap = print_cell(json_array_get(gaps, i), PRINT_PLAIN);
         print_line("Not covered: %s", gap);

@@ -34,6 +34,7 @@ struct download {
     /* the recorder's answer */
     bool asked_check, refused;
     struct err fault;
+    bool sending; /* the body is the file's bytes, not a word about why not */
     char why[16];
     uint64_t grant;
 };
@@ -204,6 +205,7 @@ static void send_body(struct visit *v)
             "of it is sent; the operators are told",
             d->target);
     } else {
+        d->sending = true;
         add_headers(v);
         web_send(v, d->part ? 206 : 200, s);
     }
@@ -237,7 +239,7 @@ static void over(struct visit *v, const struct ack_mark *mark)
     if (d->counted) {
         limits_end(v->w->limits, d->key);
     }
-    if (d->grant > 0 && d->wish == WISH_BODY && mark->body > 0 && mark->end > 0) {
+    if (d->grant > 0 && d->sending && mark->body > 0 && mark->end > 0) {
         acks_watch(v->w->acks, d->conn, mark, d->grant, d->first);
     }
 }

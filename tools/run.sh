@@ -36,10 +36,9 @@ if [ ! -f "$run/ready" ]; then
     rm -rf "$run"
     mkdir -p "$run"
     "$cordon" init "$site" --name localhost/demo --random-passphrase "$CORDON_PASSPHRASE_FILE" \
-        --keyring-copy "$run/keyring.copy"
-    # a demonstration must not wait for a virus database that this machine may not have loaded yet
-    sed -i 's/^\( *max_age:\).*# *clamd.*/\1 none/' "$site/cordon.yaml"
-    "$cordon" -C "$site" config set clamd.max_age none >/dev/null
+        --keyring-copy "$run/keyring.copy" >/dev/null
+    # a demonstration must not depend on how old this machine's virus database is
+    sed -i '/^clamd:/,/^[a-z]*:$/s/^\( *max_age:\).*/\1 none/' "$site/cordon.yaml"
     if [ $# -gt 0 ]; then
         version=1
         "$cordon" -C "$site" admit "$1" --product $product --version $version --rename ||
@@ -57,10 +56,10 @@ fi
 
 version=$(cat "$run/version")
 token=$(sed -n 's/.*"token":"\([0-9a-f]*\)".*/\1/p' "$run/account.json")
-first=$("$cordon" -C "$site" release show $product "$version" --json |
-    tr '{' '\n' | sed -n 's/.*"path":"\([^"]*\)".*"sha256":"\([0-9a-f]*\)".*/\1 \2/p' | head -n 1)
-path=${first% *}
-sha=${first#* }
+# the first file of the version that was admitted, and its digest
+"$cordon" -C "$site" release show $product "$version" --json >"$run/show.json"
+path=$(sed 's/{/\n{/g' "$run/show.json" | sed -n 's/^{"target":"\([^"]*\)".*/\1/p' | head -n 1)
+sha=$(sed 's/{/\n{/g' "$run/show.json" | sed -n 's/^{"target":.*"sha256":"\([0-9a-f]*\)".*/\1/p' | head -n 1)
 blob=$site/blobs/$(printf '%s' "$sha" | cut -c1-2)/$(printf '%s' "$sha" | cut -c3-)
 url=http://127.0.0.1:$port
 

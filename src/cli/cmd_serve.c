@@ -49,10 +49,11 @@ static bool server_runs(struct app *app)
     return yes;
 }
 
-/* A command without a server starts processes of its own, which hold the lock a little longer. */
+/* A command without a server starts processes of its own, which hold the lock a little longer: they
+ * end half a second after the last connection, so a question keeps them, and is asked seldom. */
 static int wait_for_lock(struct app *app, struct err *e)
 {
-    int64_t until = clock_boot() + WAIT;
+    int64_t until = clock_boot() + WAIT, ask = 0;
     bool said = false;
     for (;;) {
         CLEANUP(fd_close) int lock = -1;
@@ -60,7 +61,7 @@ static int wait_for_lock(struct app *app, struct err *e)
         if (r != ERR_CONFLICT) {
             return r;
         }
-        if (server_runs(app)) {
+        if (clock_boot() >= ask && server_runs(app)) {
             return err_set(e, ERR_CONFLICT, "a server runs already on %s", app->site_path);
         }
         if (clock_boot() > until) {
@@ -68,6 +69,7 @@ static int wait_for_lock(struct app *app, struct err *e)
                            "another command still works on %s after a minute; end it and try again",
                            app->site_path);
         }
+        ask = clock_boot() >= ask ? clock_boot() + 3 * CLOCK_SECOND : ask;
         if (!said) {
             print_warning("another command works on this site; waiting up to a minute for it");
             said = true;

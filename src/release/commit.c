@@ -254,7 +254,7 @@ static int append_all(struct release *r, struct events *l, size_t first_publishe
 /* The log says published, the signer says no: it must not stay so. */
 static int take_back(struct release *r, const struct release_add *add, size_t n, struct err *e)
 {
-    struct err why = *e;
+    struct err why = e != NULL ? *e : (struct err){.code = ERR_DENIED, .text = "not signed"};
     CLEANUP(release_digests_clear) struct release_digests d = {0};
     for (size_t i = 0; i < n; i++) {
         release_digests_add(&d, &add[i].sha256);
@@ -262,8 +262,7 @@ static int take_back(struct release *r, const struct release_add *add, size_t n,
     struct release_why w = {why.text, "cordon", "signer"};
     int bad = release_enter_withheld(r, d.d, d.n, &w, e);
     if (bad == 0) {
-        *e = why;
-        bad = why.code;
+        bad = err_set(e, why.code, "%s", why.text);
     }
     return err_wrap(e, bad, "published nothing, and withheld what the log had as published");
 }

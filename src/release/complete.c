@@ -101,7 +101,7 @@ static int find_gap(struct gap *g, struct err *e)
 
 static int withhold_one(struct release *r, const struct release_add *a, struct err *e)
 {
-    struct err why = *e;
+    struct err why = e != NULL ? *e : (struct err){.text = "not signed"};
     struct release_why w = {why.text, "cordon", "signer"};
     size_t entered = 0;
     return release_withhold_all(r, &a->sha256, 1, &w, &entered, e);
@@ -149,6 +149,7 @@ int release_complete(struct release *r, struct err *e)
     CLEANUP(gap_clear) struct gap g = {.r = r};
     int bad = find_gap(&g, e);
     bad = bad < 0 ? bad : close_gap(&g, e);
+    bad = bad < 0 ? bad : r->o.ports.show(r->o.ports.ctx, NULL, 0, e);
     if (bad == 0) {
         r->behind = false;
     }

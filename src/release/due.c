@@ -76,12 +76,17 @@ int release_publish_due(struct release *r, const char *product, const char *vers
         bad = release_attest(b, e);
         bad = bad < 0 ? bad : release_commit(b, e);
     }
+    bool refused = false;
     for (size_t i = 0; i < b->n && bad == 0; i++) {
         const struct release_file *f = b->file[i];
         if (f->fate == FATE_REFUSED) {
             log_warn("release.due", "target=%s not published: %s", f->path, f->reason);
-            r->due_again = clock_boot() + AGAIN;
+            refused = true;
         }
+    }
+    if (refused) {
+        CLEANUP(release_unlock) pthread_mutex_t *lock = release_locked(r);
+        r->due_again = clock_boot() + AGAIN;
     }
     if (bad == 0 && results != NULL) {
         *results = release_batch_json(b);

@@ -177,7 +177,9 @@ static int judge(struct release_batch *b, struct db *db, struct release_staged *
             release_refuse(f, "%s; the same bytes ARE PUBLISHED under this name: withhold them",
                            was);
         }
-        quarantine(b, s);
+        if (f->verdict != VERDICT_NONE) { /* else nobody found anything yet: it may come again */
+            quarantine(b, s);
+        }
         return 0;
     }
     enum release_state state = RELEASE_NONE;

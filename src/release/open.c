@@ -14,7 +14,6 @@ int release_open(const struct release_opts *o, struct release **out, struct err 
     int bad = file_open_dir(o->site, "metadata", &r->metadata, e);
     bad = bad < 0 ? bad : tuf_repair(r->metadata, &repaired, e);
     bad = bad < 0 ? bad : release_complete(r, e);
-    bad = bad < 0 ? bad : o->ports.show(o->ports.ctx, NULL, 0, e);
     if (bad < 0) {
         return err_wrap(e, bad, "open the release");
     }

@@ -13,7 +13,7 @@ struct release {
     int metadata;
     pthread_mutex_t lock;
     uint64_t changes;   /* appends since the start: a batch that saw as many need not look again */
-    bool behind;        /* metadata lacks what the log says: release_complete() is due */
+    bool behind;        /* metadata or web.db lack what the log says: release_complete() is due */
     int64_t gap;        /* wall clock less boot clock, as last trusted */
     bool ticked;        /* `gap` is set */
     bool clock_stepped; /* holds do not end until the clock is right again */
@@ -133,7 +133,7 @@ MUST_CHECK int release_append(struct release *r, struct event *ev, size_t n, str
  * would say so again). */
 MUST_CHECK int release_push(struct release *r, const struct release_change *c, bool *refused,
                             struct err *e);
-/* Makes the metadata agree with the log (complete.c). */
+/* Makes the metadata, and then all of web.db, agree with the log (complete.c). */
 MUST_CHECK int release_complete(struct release *r, struct err *e);
 /* Enters `withheld` for digests (doubles are fine, barred ones are passed over). */
 struct release_why {

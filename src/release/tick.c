@@ -71,6 +71,12 @@ static int refresh(struct release *r, int64_t *due, struct err *e)
     return bad < 0 ? err_wrap(e, bad, "sign the metadata again") : 0;
 }
 
+static bool may_end_holds(struct release *r)
+{
+    CLEANUP(release_unlock) pthread_mutex_t *lock = release_locked(r);
+    return !r->clock_stepped && clock_boot() >= r->due_again;
+}
+
 int release_tick(struct release *r, int64_t *next, struct err *e)
 {
     int64_t due = 0, hold = 0, now = clock_now();
@@ -78,7 +84,7 @@ int release_tick(struct release *r, int64_t *next, struct err *e)
     int bad = db == NULL ? ERR_UNAVAIL : check_clock(r, e);
     bad = bad < 0 ? bad : refresh(r, &due, e);
     bad = bad < 0 ? bad : release_next_due(db, &hold, e);
-    if (bad == 0 && hold <= now && !r->clock_stepped && clock_boot() >= r->due_again) {
+    if (bad == 0 && hold <= now && may_end_holds(r)) {
         bad = release_publish_due(r, NULL, NULL, "cordon", NULL, e);
         bad = bad < 0 ? bad : release_next_due(db, &hold, e);
     }

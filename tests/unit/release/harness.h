@@ -103,7 +103,7 @@ struct rig {
     /* the ports */
     enum stop_how how;
     int stop_at; /* calls until then; from it on everything fails: the process is gone */
-    int calls, appends, verdicts, shows;
+    int calls, appends, verdicts, shows, shows_all;
     bool gone;
     pthread_mutex_t lock;
 };
@@ -182,9 +182,9 @@ static inline struct db *port_db(void *ctx, struct err *e)
 static inline int port_show(void *ctx, const char *const *paths, size_t n, struct err *e)
 {
     struct rig *g = ctx;
-    (void)paths;
-    (void)n;
+    CHECK((paths == NULL) == (n == 0));
     g->shows++;
+    g->shows_all += n == 0;
     return port_stops(g, false, e) ? ERR_UNAVAIL : 0;
 }
 

@@ -144,6 +144,28 @@ static void what_is_no_file_is_refused(void **state)
     rig_end(&g);
 }
 
+static void of_two_batches_the_first_to_end_has_the_name(void **state)
+{
+    (void)state;
+    struct rig g;
+    struct err e;
+    struct release_batch *b[2] = {NULL, NULL};
+    const struct given f[2] = {{"a", "first"}, {"A", "second"}};
+    CLEANUP(js_free) json_t *q = version_request("1.0", NULL);
+    rig_new(&g);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK_OK(release_begin(g.rel, q, &b[i], &e), e);
+        CHECK_OK(put_files(b[i], &f[i], 1, &e), e);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        CLEANUP(js_free) json_t *results = NULL;
+        CHECK_OK(release_end(&b[i], &results, &e), e);
+        CHECK(is_published(json_array_get(results, 0)) == (i == 0));
+    }
+    CHECK(signed_as(&g, "tool/1.0/a", "first") && !signed_as(&g, "tool/1.0/A", "second"));
+    rig_end(&g);
+}
+
 static void room_is_kept_on_the_disk(void **state)
 {
     (void)state;
@@ -257,6 +279,7 @@ int main(int argc, char **argv)
         TEST(reserved_and_bad_versions_are_refused_at_once),
         TEST(known_bytes_cost_no_scan_unless_the_rules_changed),
         TEST(what_is_no_file_is_refused),
+        TEST(of_two_batches_the_first_to_end_has_the_name),
         TEST(room_is_kept_on_the_disk),
         TEST(two_threads_share_a_batch),
         TEST(two_thousand_files_are_one_publish),

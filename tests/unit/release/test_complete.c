@@ -131,6 +131,26 @@ static void a_tick_completes_what_the_signer_did_not(void **state)
     rig_end(&g);
 }
 
+static void a_tick_shows_what_was_not_shown(void **state)
+{
+    (void)state;
+    struct rig g;
+    struct err e;
+    json_t *j = NULL;
+    int64_t next = 0;
+    rig_new(&g);
+    CHECK(publishes(&g, "1.0", "a", "one"));
+    int all = g.shows_all;
+    crash(&g, STOP_BEFORE, 3); /* append, docs, show */
+    CHECK(release_withhold(g.rel, "tool/1.0/a", "odd", "ann", &j, &e) < 0);
+    g.gone = false;
+    CHECK_OK(release_tick(g.rel, &next, &e), e);
+    CHECK(g.shows_all == all + 1);
+    CHECK_OK(release_tick(g.rel, &next, &e), e);
+    CHECK(g.shows_all == all + 1);
+    rig_end(&g);
+}
+
 /* An attestation that is lost: the target cannot be signed again, so the log must not say it is. */
 static void what_cannot_be_signed_is_withheld(void **state)
 {
@@ -162,6 +182,7 @@ int main(int argc, char **argv)
         TEST(a_recall_that_was_cut_off_is_completed),
         TEST(a_lift_that_was_cut_off_is_completed),
         TEST(a_tick_completes_what_the_signer_did_not),
+        TEST(a_tick_shows_what_was_not_shown),
         TEST(what_cannot_be_signed_is_withheld),
     };
     return child >= 0 ? child : cmocka_run_group_tests(tests, pool_start, pool_stop);

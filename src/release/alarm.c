@@ -43,7 +43,10 @@ int release_alarm(struct release *r, const json_t *alarm, struct err *e)
     struct db *db = release_reader(r, e);
     int bad = db == NULL ? ERR_UNAVAIL : js_sha256(alarm, "blob", &d, e);
     bad = bad < 0 ? bad : js_str(alarm, "fault", &fault, e);
-    bad = bad < 0 ? bad : release_state_of(db, &d, &state, e);
+    if (bad < 0) {
+        return bad;
+    }
+    bad = release_state_of(db, &d, &state, e);
     bool nobodys = bad == ERR_NOTFOUND;
     if (bad < 0 && !nobodys) {
         return bad;

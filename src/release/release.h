@@ -2,7 +2,12 @@
  * signed.
  *
  * Lives in the gate. Ports reach the other processes, so that nothing here knows sockets. Every
- * call is safe from any thread; what changes the repository is done one at a time. */
+ * call is safe from any thread; what changes the repository is done one at a time, while scans run
+ * beside each other.
+ *
+ * The log comes first, the metadata follows it. A call that fails after its entry in the log says
+ * so; the entry is in force then, and release_tick() or the next release_open() completes the
+ * rest. */
 #pragma once
 #include "base/settings.h"
 #include "blob/blob.h"
@@ -13,7 +18,8 @@
 
 struct release_ports {
     void *ctx;
-    /* Has the recorder append and commit these events, all or none. Sets index and time. */
+    /* Has the recorder append and commit these events, all or none. Sets index and time. At most
+     * some 50 MB of them come at once. */
     int (*append)(void *ctx, struct event *ev, size_t n, struct err *e);
     /* Requests to the signers (see signer.h). */
     int (*docs)(void *ctx, const json_t *request, struct tuf_docs *out, struct err *e);
@@ -36,31 +42,39 @@ struct release_opts {
     struct key_sub quarantine;
     struct release_ports ports;
 };
-/* Completes or withdraws what a crash left between log and metadata. */
+/* Completes what a crash left between log and metadata, or withholds it if the signer will not sign
+ * it any more; then has web.db written anew. `o` is copied, what it points to is borrowed. */
 MUST_CHECK int release_open(const struct release_opts *o, struct release **out, struct err *e);
 void release_close(struct release **r);
 
 /* ---- admission ---- */
 
 struct release_batch;
-/* {product, version, hold?, rename?, emergency?, who, host, provenance?{}}. Refuses `latest`,
- * `recall`, bad names. */
+/* {product, version, hold?, rename?, emergency?, who, host?, provenance?{}}. Refuses `latest`,
+ * `recall`, bad names. `hold` is a duration ("72h") or microseconds; without it release.hold
+ * counts. `emergency` waives hold and approval, never inspection; `rename` takes suggested names.
+ */
 MUST_CHECK int release_begin(struct release *r, const json_t *q, struct release_batch **out,
                              struct err *e);
-/* Copies, scans and judges up to RELEASE_FILES files: {path, source} each, with its descriptor.
- * Several threads may call at once on one batch. *results: per file the object that `admit` prints,
- * with `published` false until release_end(). A refused file is quarantined. */
+/* Copies, scans and judges up to RELEASE_FILES files: {path, source?} each, with its descriptor.
+ * Several threads may call at once on one batch. *results: per file the object that `admit` prints:
+ * {path, sha256, size, verdict, findings[], target, published, state, known?, repaired?, log?,
+ * reason?}, `published` being false for what is new until release_end(). A file in which something
+ * was found is quarantined; a file that is refused for any reason leaves the others alone. An error
+ * means that nothing could be asked; then these files are refused. */
 #define RELEASE_FILES ((size_t)16)
 MUST_CHECK int release_files(struct release_batch *b, const json_t *files, const int *fds, size_t n,
                              json_t **results, struct err *e);
 /* Attestations, events, signatures, metadata; *results: all files of the batch, in order of
- * arrival. Nothing is published if this fails, or all of it. */
+ * arrival. Nothing is published if this fails, or all of it. Takes the batch, also on failure. */
 MUST_CHECK int release_end(struct release_batch **b, json_t **results, struct err *e);
 void release_drop(struct release_batch **b); /* forgets the batch; NULL is fine */
 
 /* ---- states ---- */
 
-/* `what`: a target path or 64 hex digits. Each returns {state, sha256, targets[], index}. */
+/* `what`: a target path or 64 hex digits, also of bytes that nobody has brought yet. Each is about
+ * the bytes, and so about every target that has them, and returns {state, sha256, targets[], index,
+ * reason?}. What is so already is told, and not entered again. */
 MUST_CHECK int release_withhold(struct release *r, const char *what, const char *reason,
                                 const char *who, json_t **out, struct err *e);
 struct release_order {
@@ -70,26 +84,34 @@ struct release_order {
 };
 MUST_CHECK int release_recall(struct release *r, const struct release_order *o, json_t **out,
                               struct err *e);
+/* Gives back what is withheld or recalled, if today's rules find nothing in it: ERR_DENIED else. */
 MUST_CHECK int release_lift(struct release *r, const char *what, const char *reason,
                             const char *who, json_t **out, struct err *e);
+/* By a second person. What is held no longer is inspected again and goes out at once; returns what
+ * release_show() does, with `results`. */
 MUST_CHECK int release_approve(struct release *r, const char *product, const char *version,
                                const char *who, json_t **out, struct err *e);
-/* Withholds everything published: the big switch. */
+/* Withholds everything published: the big switch. {withheld}. */
 MUST_CHECK int release_stop_all(struct release *r, const char *reason, const char *who,
                                 json_t **out, struct err *e);
+/* A list of {product, version, state, states{}, files, size, published_at?, hold_until?}; one such
+ * object with `targets[]`. */
 MUST_CHECK int release_list(struct release *r, json_t **out, struct err *e);
 MUST_CHECK int release_show(struct release *r, const char *product, const char *version,
                             json_t **out, struct err *e);
 
 /* ---- by itself ---- */
 
-/* Ends holds that are due (scanned again with today's rules first), refreshes metadata at half
- * life. Returns when to call again (microseconds, wall clock) in *next. */
+/* Ends holds that are due (scanned again with today's rules first; not while the wall clock is off
+ * by more than clock.max_step), refreshes metadata at half life, completes what could not be signed
+ * or shown. Returns when to call again (microseconds, wall clock) in *next. One thread calls it. */
 MUST_CHECK int release_tick(struct release *r, int64_t *next, struct err *e);
 
-/* Scans all that was ever published with `rules` alone and withholds what they find, unless that
- * is more than retro.max_share.
- * *out: {rules[], scanned, found[{sha256 targets[] rule ...}], withheld, asked}. */
+/* Scans all that was ever admitted with `rules` alone (paths of rule files) and withholds what they
+ * find, unless that is more than retro.max_share per cent of what is published and `force` is
+ * false: then `asked` is true. *out: {rules[], scanned, published,
+ * found[{sha256 targets[] rule severity findings[]}], unread[], withheld, asked}; `unread` are
+ * stored copies that could not be judged. */
 struct release_hunt {
     const char *const *rules; /* paths of rule files */
     size_t n;
@@ -101,7 +123,9 @@ struct release_hunt {
 MUST_CHECK int release_retro(struct release *r, const struct release_hunt *q, json_t **out,
                              struct err *e);
 
-/* A stored blob is not what it was: alarm event, and withheld until it is repaired. */
+/* A stored blob is not what it was: {blob, fault, first?, last?, seen?, text?, by?}. Withheld until
+ * somebody admits the good bytes again and lifts it; entered as `alarm` if `by` is "scrub" (the
+ * recorder has entered others). What is known already is 0. */
 MUST_CHECK int release_alarm(struct release *r, const json_t *alarm, struct err *e);
 
 /* New keys for a role ({role}), and whatever they have to sign again. Answers {role, version}. */

@@ -106,6 +106,7 @@ struct rig {
     int calls, appends, verdicts, shows, shows_all;
     bool gone;
     pthread_mutex_t lock;
+    const char *more; /* members of the requests that admit() makes */
 };
 
 static struct scan_pool *rig_pool;
@@ -264,7 +265,7 @@ static inline void rig_new(struct rig *g)
     struct key_sub sub;
     int64_t life[TUF_ROLES] = {0};
     CHECK_OK(clock_duration(span_str(timestamp_life), &life[TUF_TIMESTAMP], &e), e);
-    CLEANUP(key_pass_clear) struct key_pass pass = {0};
+    CLEANUP(key_pass_clear) struct key_pass words = {0};
     CLEANUP(fd_close) int keys = -1;
     *g = (struct rig){.d = check_dir(), .lock = PTHREAD_MUTEX_INITIALIZER};
     CHECK(sodium_init() >= 0);
@@ -272,9 +273,9 @@ static inline void rig_new(struct rig *g)
     CHECK_OK(settings_set(g->settings, SETTING_RESERVE, "1M", &e), e);
     CHECK_OK(file_mkdirs(g->d.fd, "keys", 0700, &e), e);
     CHECK_OK(file_open_dir(g->d.fd, "keys", &keys, &e), e);
-    CHECK_OK(key_pass_set(&pass, span_str("for a test only"), &e), e);
-    CHECK_OK(key_site_create(keys, &pass, KEY_COST_MIN, &e), e);
-    CHECK_OK(key_site_open(keys, &pass, &g->kek, &e), e);
+    CHECK_OK(key_pass_set(&words, span_str("for a test only"), &e), e);
+    CHECK_OK(key_site_create(keys, &words, KEY_COST_MIN, &e), e);
+    CHECK_OK(key_site_open(keys, &words, &g->kek, &e), e);
     CHECK_OK(signer_init(g->d.fd, g->kek, ORIGIN, life, &e), e);
     key_subkey(g->kek, KEY_RECORD, &sub);
     CHECK_OK(keyring_create(g->d.fd, "keyring", &sub, &e), e);
@@ -379,11 +380,10 @@ static inline int put_files(struct release_batch *b, const struct given *f, size
     return r;
 }
 
-/* `more`: further members of the request, such as ",\"hold\":\"1h\"". */
-static inline int admit(struct rig *g, const char *version, const char *more, const struct given *f,
-                        size_t n, json_t **results, struct err *e)
+static inline int admit(struct rig *g, const char *version, const struct given *f, size_t n,
+                        json_t **results, struct err *e)
 {
-    CLEANUP(js_free) json_t *q = version_request(version, more);
+    CLEANUP(js_free) json_t *q = version_request(version, g->more);
     struct release_batch *b = NULL;
     *results = NULL;
     int r = release_begin(g->rel, q, &b, e);
@@ -397,14 +397,16 @@ static inline int admit(struct rig *g, const char *version, const char *more, co
     return r;
 }
 
-/* One file; the object that is told of it. */
+/* One file; the object that is told of it. `more`: such as ",\"hold\":\"1h\"", or NULL. */
 static inline json_t *admit_one(struct rig *g, const char *version, const char *more,
                                 const char *rel, const char *text)
 {
     struct err e;
     struct given f = {rel, text};
     CLEANUP(js_free) json_t *results = NULL;
-    CHECK_OK(admit(g, version, more, &f, 1, &results, &e), e);
+    g->more = more;
+    CHECK_OK(admit(g, version, &f, 1, &results, &e), e);
+    g->more = NULL;
     CHECK(json_array_size(results) == 1);
     return json_incref(json_array_get(results, 0));
 }

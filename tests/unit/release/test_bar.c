@@ -92,6 +92,7 @@ static void bytes_can_be_recalled_before_anybody_brings_them(void **state)
     CHECK(!publishes(&g, "1.0", "a", "not yet seen"));
     CHECK(in_quarantine(&g, "not yet seen"));
     CLEANUP(js_free) json_t *back = lift(&g, hex_of("not yet seen", hex));
+    CHECK_STR(text_of(back, "state"), "none");
     CHECK(!signed_recall(&g, "not yet seen"));
     CHECK(publishes(&g, "1.0", "a", "not yet seen"));
     rig_end(&g);
@@ -123,6 +124,7 @@ static void nothing_is_given_back_that_the_rules_of_today_refuse(void **state)
     rig_new(&g);
     CHECK(publishes(&g, "1.0", "a", BYTES));
     CLEANUP(js_free) json_t *gone = withhold(&g, PATH);
+    CHECK_STR(text_of(gone, "state"), "withheld");
     new_rule("found", "words that go");
     CHECK(release_lift(g.rel, PATH, "r", "ann", &j, &e) == ERR_DENIED && j == NULL);
     CHECK(strstr(e.text, "found") != NULL);

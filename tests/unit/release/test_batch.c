@@ -24,7 +24,7 @@ static void a_bad_file_is_refused_and_its_neighbours_are_not(void **state)
     const struct given f[] = {{"good", "good"}, {"eicar.com", EICAR}, {"also good", "x"}};
     CLEANUP(js_free) json_t *results = NULL;
     rig_new(&g);
-    CHECK_OK(admit(&g, "1.0", ",\"host\":\"h1\"", f, 3, &results, &e), e);
+    CHECK_OK(admit(&g, "1.0", f, 3, &results, &e), e);
     const json_t *good = json_array_get(results, 0), *bad = json_array_get(results, 1);
     CHECK(is_published(good) && !is_published(bad));
     CHECK_STR(text_of(bad, "verdict"), "malicious");
@@ -65,7 +65,7 @@ static void names_of_one_batch_do_not_meet(void **state)
     static const bool goes[] = {true, false, false, true, false, false, false};
     CLEANUP(js_free) json_t *results = NULL;
     rig_new(&g);
-    CHECK_OK(admit(&g, "1.0", NULL, f, ARRAY_LEN(f), &results, &e), e);
+    CHECK_OK(admit(&g, "1.0", f, ARRAY_LEN(f), &results, &e), e);
     for (size_t i = 0; i < ARRAY_LEN(f); i++) {
         CHECK(is_published(json_array_get(results, i)) == goes[i]);
         CHECK(goes[i] || text_of(json_array_get(results, i), "reason")[0] != '\0');
@@ -248,7 +248,7 @@ static void two_thousand_files_are_one_publish(void **state)
     }
     int appends = g.appends, shows = g.shows;
     int64_t began = clock_boot();
-    CHECK_OK(admit(&g, "1.0", NULL, f, N, &results, &e), e);
+    CHECK_OK(admit(&g, "1.0", f, N, &results, &e), e);
     int64_t took = clock_boot() - began;
     print_message("%d files in %lld ms\n", N, (long long)(took / 1000));
     CHECK(g.appends == appends + 1 && g.shows == shows + 1);

@@ -43,7 +43,7 @@ static void a_publish_that_was_cut_off_is_all_or_nothing(void **state)
             CLEANUP(js_free) json_t *results = NULL;
             rig_new(&g);
             crash(&g, (enum stop_how)how, at);
-            int r = admit(&g, "1.0", NULL, three, ARRAY_LEN(three), &results, &e);
+            int r = admit(&g, "1.0", three, ARRAY_LEN(three), &results, &e);
             ended = r == 0; /* no step left to stop at */
             start_again(&g);
             int n = out(&g);
@@ -53,7 +53,7 @@ static void a_publish_that_was_cut_off_is_all_or_nothing(void **state)
             all = all || (n > 0 && !ended);
             /* whatever it was, the same admission then succeeds */
             js_free(&results);
-            CHECK_OK(admit(&g, "1.0", NULL, three, ARRAY_LEN(three), &results, &e), e);
+            CHECK_OK(admit(&g, "1.0", three, ARRAY_LEN(three), &results, &e), e);
             CHECK(out(&g) == (int)ARRAY_LEN(three));
             rig_end(&g);
         }
@@ -162,7 +162,7 @@ static void what_cannot_be_signed_is_withheld(void **state)
     char hex[DIGEST_TEXT + 1];
     rig_new(&g);
     crash(&g, STOP_AFTER, 2); /* verdict, then the append */
-    CHECK(admit(&g, "1.0", NULL, three, ARRAY_LEN(three), &results, &e) < 0);
+    CHECK(admit(&g, "1.0", three, ARRAY_LEN(three), &results, &e) < 0);
     CHECK_OK(release_target(port_db(&g, &e), "tool/1.0/a", &t, &e), e);
     CHECK(t.state == RELEASE_PUBLISHED && !signed_as(&g, "tool/1.0/a", "one"));
     digest_text(&t.attestation, hex);

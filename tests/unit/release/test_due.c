@@ -126,6 +126,7 @@ static void a_clock_that_was_moved_ends_no_hold(void **state)
     rig_new(&g);
     tick(&g);
     CLEANUP(js_free) json_t *j = admit_one(&g, "1.0", HOUR, "a", BYTES);
+    CHECK_STR(text_of(j, "state"), "held");
     wall_more += 61 * CLOCK_MINUTE; /* the boot clock did not see that hour */
     tick(&g);
     tick(&g);
@@ -146,6 +147,7 @@ static void a_recalled_file_does_not_go_out_when_its_hold_ends(void **state)
     rig_new(&g);
     tick(&g);
     CLEANUP(js_free) json_t *j = admit_one(&g, "1.0", HOUR, "a", BYTES);
+    CHECK_STR(text_of(j, "state"), "held");
     CHECK_OK(rig_recall(&g, "tool/1.0/a", "bad", NULL, &out, &e), e);
     pass(2 * CLOCK_HOUR);
     tick(&g);

@@ -12,7 +12,7 @@ static void publish_many(struct rig *g)
         f[i] = (struct given){mem_printf("f%zu", i),
                               mem_printf("%s words %zu", i == 7 ? "needle" : "straw", i)};
     }
-    CHECK_OK(admit(g, "1.0", NULL, f, N, &results, &e), e);
+    CHECK_OK(admit(g, "1.0", f, N, &results, &e), e);
     for (size_t i = 0; i < N; i++) {
         CHECK(is_published(json_array_get(results, i)));
         free((void *)(uintptr_t)f[i].rel);

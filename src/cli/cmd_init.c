@@ -54,9 +54,9 @@ static int copy_path(const struct settings *s, char **out, struct err *e)
     struct stat st;
     bool folder = stat(copy, &st) == 0 && S_ISDIR(st.st_mode);
     CLEANUP(mem_free)
-    char *file =
-        folder ? mem_printf("%s/%s.keyring", copy, settings_text(s, SETTING_REPOSITORY_NAME))
-               : mem_str(copy);
+    char *file = folder
+                     ? mem_printf("%s/%s.keyring", copy, settings_text(s, SETTING_REPOSITORY_NAME))
+                     : mem_str(copy);
     char *slash = strrchr(file, '/');
     CLEANUP(mem_free)
     char *above = slash == NULL   ? mem_str(".")

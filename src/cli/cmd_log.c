@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cli/event_text.h"
 #include "cli/logsource.h"
 #include "cli/print.h"
 
@@ -140,27 +141,15 @@ static const struct option_def tail_options[] = {
 
 static void print_event(const struct app *app, const json_t *ev)
 {
-    static const char *const parts[] = {"open", "site", "org", "account"};
+    char time[CLOCK_TEXT];
+    CLEANUP(buf_clear) struct buf text = BUF((size_t)1 << 20);
     if (app->json) {
         app_print_json(ev);
         return;
     }
-    char time[CLOCK_TEXT];
-    CLEANUP(buf_clear) struct buf text = BUF((size_t)1 << 20);
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-        const char *name;
-        json_t *value;
-        json_object_foreach(json_object_get(ev, parts[i]), name, value)
-        {
-            if (strcmp(name, "type") != 0 && strcmp(name, "time") != 0) {
-                CLEANUP(mem_free) char *cell = print_cell(value, PRINT_PLAIN);
-                buf_fmt(&text, " %s=%.120s%s", name, cell, strlen(cell) > 120 ? "..." : "");
-            }
-        }
-    }
-    print_line("%lld  %s  %s%s", (long long)js_int_or(ev, "index", -1),
-               clock_text(js_int_or(ev, "time", 0), true, time), js_str_or(ev, "kind", "?"),
-               buf_text(&text));
+    event_text(&text, ev);
+    print_line("%lld  %s  %s", (long long)js_int_or(ev, "index", -1),
+               clock_text(js_int_or(ev, "time", 0), true, time), buf_text(&text));
 }
 
 static int log_size(struct app *app, uint64_t *out, struct err *e)

@@ -70,7 +70,7 @@ static int wait_for_lock(struct app *app, struct err *e)
                            app->site_path);
         }
         ask = clock_boot() >= ask ? clock_boot() + 3 * CLOCK_SECOND : ask;
-        if (!said) {
+        if (!said && clock_boot() > until - WAIT + 2 * CLOCK_SECOND) {
             print_warning("another command works on this site; waiting up to a minute for it");
             said = true;
         }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/ipc.h"
@@ -58,6 +59,56 @@ int app_passphrase(struct app *app, bool fresh, struct key_pass *out, struct err
     return r;
 }
 
+/* Asked seldom: each question keeps the processes of a command, which end when nobody asks. */
+static bool server_runs(struct app *app)
+{
+    CLEANUP(js_free) json_t *answer = NULL;
+    struct local_opts o = {
+        .site = app->site, .path = app->site_path, .settings_text = app->settings_text};
+    bool yes = local_connect(&o, &app->control, NULL) == 0 &&
+               app_call(app, "ping", js_new(), NULL, 0, &answer, NULL) == 0 &&
+               js_bool_or(answer, "server", false);
+    fd_close(&app->control);
+    return yes;
+}
+
+#define LINGER CLOCK_MINUTE
+#define QUIET (2 * CLOCK_SECOND) /* the processes of an earlier command stay for half a second */
+
+int app_lock(struct app *app, int *lock, struct err *e)
+{
+    int64_t began = clock_boot(), ask = 0;
+    bool said = false;
+    for (;;) {
+        int r = serve_lock(app->site, lock, e);
+        int64_t spent = clock_boot() - began;
+        if (r != ERR_CONFLICT) {
+            return r;
+        }
+        if (spent >= ask && server_runs(app)) {
+            return err_set(e, ERR_CONFLICT, "a server runs on %s: stop it first", app->site_path);
+        }
+        ask = spent >= ask ? spent + 5 * CLOCK_SECOND : ask;
+        if (spent > LINGER) {
+            return err_set(e, ERR_CONFLICT,
+                           "another command still works on %s after a minute; end it and try again",
+                           app->site_path);
+        }
+        if (!said && spent > QUIET) {
+            print_warning("another command works on this site; waiting up to a minute for it");
+            said = true;
+        }
+        nanosleep(&(struct timespec){0, 100 * 1000 * 1000}, NULL);
+    }
+}
+
+/* Root keys are not given to processes that run already, whoever started them. */
+static int wait_until_alone(struct app *app, struct err *e)
+{
+    CLEANUP(fd_close) int lock = -1;
+    return app_lock(app, &lock, e);
+}
+
 int app_connect(struct app *app, bool with_root, struct err *e)
 {
     CLEANUP(key_pass_clear) struct key_pass pass = {0};
@@ -65,13 +116,11 @@ int app_connect(struct app *app, bool with_root, struct err *e)
                            .path = app->site_path,
                            .settings_text = app->settings_text,
                            .with_root = with_root};
-    if (local_connect(&o, &app->control, e) == 0) {
-        return with_root ? err_set(e, ERR_CONFLICT,
-                                   "a server runs: stop it first, since root keys are not given to "
-                                   "a running server")
-                         : 0;
+    int r = with_root ? wait_until_alone(app, e) : local_connect(&o, &app->control, e);
+    if (r == 0 && !with_root) {
+        return 0;
     }
-    int r = app_passphrase(app, false, &pass, e);
+    r = r < 0 && with_root ? r : app_passphrase(app, false, &pass, e);
     o.pass = &pass;
     return r < 0 ? r : local_connect(&o, &app->control, e);
 }

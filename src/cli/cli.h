@@ -69,5 +69,8 @@ MUST_CHECK int app_operands(int argc, int least, int most, const char *what, str
 MUST_CHECK int app_read_text(const char *path, size_t max, struct buf *out, struct err *e);
 /* Opens the gate with the root keys at hand; fails if a server runs. */
 MUST_CHECK int app_connect(struct app *app, bool with_root, struct err *e);
+/* The site's lock, waiting up to a minute for processes of another command, and saying so.
+ * ERR_CONFLICT at once if a server runs. */
+MUST_CHECK int app_lock(struct app *app, int *lock, struct err *e);
 /* Opens a file for reading with the rights of who typed the command; "-" is standard input. */
 MUST_CHECK int app_open_file(const char *path, int *out, struct err *e);

@@ -192,8 +192,8 @@ static void print_counts(const struct counts *n, size_t skipped)
 {
     char text[64];
     size_t all = n->published + n->held + n->waiting + n->refused + n->other;
-    print_line("%s: %zu published, %zu refused%s", print_count(all, "file", "files", text),
-               n->published, n->refused, n->refused > 0 ? " (kept in quarantine)" : "");
+    print_line("%s: %zu published, %zu refused", print_count(all, "file", "files", text),
+               n->published, n->refused);
     if (n->held > 0) {
         print_line("%zu held: inspected again and published at the end of the hold.", n->held);
     }
@@ -311,10 +311,9 @@ static int run(struct app *app, int argc, char **argv, struct err *e)
     if (r == 0 && (to == NULL) != (token_file == NULL)) {
         r = cli_usage(e, "--to and --token-file belong together");
     }
-    if (r == 0) {
-        r = to != NULL ? remote_open(to, token_file, &a.remote, e) : app_open_site(app, e);
+    if (r == 0 && to != NULL) {
+        r = remote_open(to, token_file, &a.remote, e);
     }
-    r = r != 0 || to != NULL ? r : app_connect(app, false, e);
     r = r != 0 ? r : admit(&a, argv, (size_t)argc, e);
     progress_end();
     remote_clear(&a.remote);
@@ -325,7 +324,7 @@ static int run(struct app *app, int argc, char **argv, struct err *e)
 
 const struct command cmd_admit = {
     .name = "admit",
-    .need = CLI_NOTHING, /* with --to no site is needed here */
+    .need = CLI_GATE, /* unless --to names one elsewhere */
     .usage = "--product NAME --version VERSION [--hold TIME] [--rename] [--emergency] "
              "[--provenance FILE] [--to URL --token-file FILE] PATH...",
     .summary = "Inspect, sign and publish files",

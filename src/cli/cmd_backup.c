@@ -157,11 +157,11 @@ static int run(struct app *app, int argc, char **argv, struct err *e)
     if (r == 0 && serve_lock(app->site, &lock, e) == ERR_CONFLICT) {
         lock = -1; /* a server runs: the rounds above cope with it */
     }
-    r = r != 0 ? r : fill(&b, e);
-    progress_end();
-    if (r < 0) {
+    if (r == 0 && (r = fill(&b, e)) < 0) {
         err_wrap(e, r, "the backup is not complete; remove %s and try again", argv[0]);
-    } else if (r == 0 && app->json) {
+    }
+    progress_end();
+    if (r == 0 && app->json) {
         CLEANUP(js_free) json_t *j = js_new();
         js_set_str(j, "backup", b.path);
         js_set_int(j, "files", (int64_t)b.t.files);

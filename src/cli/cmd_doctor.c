@@ -11,12 +11,10 @@
 #include "cli/print.h"
 #include "serve/local.h"
 
-static bool rebuild, new_keyring;
+static bool rebuild;
 static const struct option_def options[] = {
     {"rebuild", 0, OPTION_FLAG, NULL, "make cordon.db anew from the events; stop the server first",
      &rebuild},
-    {"new-keyring", 0, OPTION_FLAG, NULL,
-     "with --rebuild: go on with an empty keyring when the old one is lost for ever", &new_keyring},
 };
 
 void doctor_say(struct doctor *d, enum doctor_state s, const char *check, const char *fmt, ...)
@@ -27,6 +25,9 @@ void doctor_say(struct doctor *d, enum doctor_state s, const char *check, const 
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    for (char *c = text; *c != 0; c++) {
+        *c = *c == '\n' ? ' ' : *c; /* what a database says has several lines */
+    }
     d->warned += s == DOCTOR_WARN;
     d->bad += s == DOCTOR_BAD;
     if (d->app->json) {
@@ -113,14 +114,9 @@ static int open_kek(struct doctor *d, struct err *e)
 static int run_rebuild(struct doctor *d, struct err *e)
 {
     CLEANUP(fd_close) int lock = -1;
-    int r = serve_lock(d->app->site, &lock, e);
-    if (r == ERR_CONFLICT) {
-        return err_set(e, r,
-                       "the site is at work: stop the server, or wait for the command that "
-                       "runs, and try again");
-    }
+    int r = app_lock(d->app, &lock, e);
     r = r < 0 ? r : open_kek(d, e);
-    r = r < 0 ? r : doctor_rebuild(d, new_keyring, e);
+    r = r < 0 ? r : doctor_rebuild(d, e);
     key_kek_close(&d->kek);
     return r;
 }
@@ -130,9 +126,6 @@ static int run(struct app *app, int argc, char **argv, struct err *e)
     (void)argv;
     struct doctor d = {.app = app};
     int r = app_operands(argc, 0, 0, "nothing more", e);
-    if (r == 0 && new_keyring && !rebuild) {
-        r = cli_usage(e, "--new-keyring goes with --rebuild");
-    }
     r = r != 0 || !rebuild ? r : run_rebuild(&d, e);
     if (r != 0) {
         return r;
@@ -154,7 +147,7 @@ static int run(struct app *app, int argc, char **argv, struct err *e)
 const struct command cmd_doctor = {
     .name = "doctor",
     .need = CLI_SITE,
-    .usage = "[--rebuild [--new-keyring]]",
+    .usage = "[--rebuild]",
     .summary = "Check a site: keys, journal, engines, disk",
     .text = "Asks the running server, or starts its processes for a moment if there is a "
             "passphrase. A keyring without a second copy is bad: one lost file would lose who has "

@@ -8,7 +8,7 @@
 #include "cli/print.h"
 
 static struct option_list targets, hashes, path_files, rules, nodes, orgs;
-static const char *from, *to;
+static const char *state, *from, *to;
 static const struct option_def options[] = {
     {"target", 0, OPTION_LIST, "TARGET", "PRODUCT/VERSION/FILE; a * at its end matches any rest",
      &targets},
@@ -16,11 +16,24 @@ static const struct option_def options[] = {
      &hashes},
     {"paths", 0, OPTION_LIST, "FILE", "targets, one a line", &path_files},
     {"rule", 0, OPTION_LIST, "NAME", "files in which this rule found something", &rules},
+    {"state", 0, OPTION_TEXT, "STATE", "all that is recalled, or withheld", &state},
     {"node", 0, OPTION_LIST, "NAME", "sent by this server", &nodes},
     {"org", 0, OPTION_LIST, "NAME", "only this organisation", &orgs},
     {"from", 0, OPTION_TEXT, "TIME", "first moment, inclusive", &from},
     {"to", 0, OPTION_TEXT, "TIME", "last moment, exclusive", &to},
 };
+
+/* Targets; one that ends in a * is a pattern, which the site takes as a path. */
+static void set_targets(json_t *q)
+{
+    json_t *exact = js_list(), *paths = js_list();
+    for (size_t i = 0; i < targets.n; i++) {
+        size_t len = strlen(targets.item[i]);
+        js_add_str(len > 0 && targets.item[i][len - 1] == '*' ? paths : exact, targets.item[i]);
+    }
+    js_set(q, "targets", exact);
+    js_set(q, "paths", paths);
+}
 
 static bool set_list(json_t *q, const char *member, const struct option_list *l)
 {
@@ -34,8 +47,7 @@ static bool set_list(json_t *q, const char *member, const struct option_list *l)
 
 static int set_paths(json_t *q, struct err *e)
 {
-    json_t *list = js_list();
-    js_set(q, "paths", list);
+    json_t *list = json_object_get(q, "paths");
     for (size_t i = 0; i < path_files.n; i++) {
         CLEANUP(buf_clear) struct buf b = BUF(LIMIT_CSV + 65536);
         int r = app_read_text(path_files.item[i], LIMIT_CSV, &b, e);
@@ -74,14 +86,17 @@ static int set_time(json_t *q, const char *member, const char *text, struct err 
 
 static int criteria(json_t *q, struct err *e)
 {
-    bool any = set_list(q, "targets", &targets);
-    any = set_list(q, "sha256", &hashes) || any;
+    bool any = set_list(q, "sha256", &hashes);
     any = set_list(q, "rules", &rules) || any;
     any = set_list(q, "nodes", &nodes) || any;
     any = set_list(q, "orgs", &orgs) || any;
-    if (!any && path_files.n == 0 && from == NULL && to == NULL) {
-        return cli_usage(e, "say what is bad: --target, --sha256, --paths, --rule, --node, --org "
-                            "or a time");
+    set_targets(q);
+    js_set_str(q, "state", state);
+    if (!any && targets.n == 0 && path_files.n == 0 && state == NULL && from == NULL &&
+        to == NULL) {
+        return cli_usage(e,
+                         "say what is bad: --target, --sha256, --paths, --rule, --state, --node, "
+                         "--org or a time");
     }
     int r = set_paths(q, e);
     r = r != 0 ? r : set_time(q, "from", from, e);
@@ -97,15 +112,6 @@ static size_t with_holder(const json_t *list, const char *holder)
         n += strcmp(js_str_or(json_array_get(list, i), "holder", ""), holder) == 0;
     }
     return n;
-}
-
-static void tell_ruled_out(const json_t *list)
-{
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *one = json_array_get(list, i);
-        print_line("Ruled out: %s: it %s.", js_str_or(one, "name", ""),
-                   js_str_or(one, "reason", ""));
-    }
 }
 
 static void tell(const json_t *a)
@@ -130,13 +136,17 @@ static void tell(const json_t *a)
                print_count(json_array_size(list), "organisation", "organisations", named),
                with_holder(list, "confirmed"), with_holder(list, "possible"),
                with_holder(list, "partial"));
-    tell_ruled_out(json_object_get(a, "ruled_out"));
-    print_line("Log: %lld entries, root %s.", (long long)js_int_or(log, "size", 0),
-               js_str_or(log, "root", ""));
+    const json_t *ruled_out = json_object_get(a, "ruled_out");
+    for (size_t i = 0; i < json_array_size(ruled_out); i++) {
+        const json_t *o = json_array_get(ruled_out, i);
+        print_line("Ruled out: %s: %s", js_str_or(o, "name", "?"), js_str_or(o, "reason", ""));
+    }
     for (size_t i = 0; i < json_array_size(gaps); i++) {
         CLEANUP(mem_free) char *gap = print_cell(json_array_get(gaps, i), PRINT_PLAIN);
         print_line("Not covered: %s", gap);
     }
+    print_line("As of the log's entry %lld, root %s.", (long long)js_int_or(log, "size", 0),
+               js_str_or(log, "root", ""));
 }
 
 static int run(struct app *app, int argc, char **argv, struct err *e)
@@ -162,8 +172,8 @@ const struct command cmd_incident_scope = {
     .group = "incident",
     .name = "scope",
     .need = CLI_GATE,
-    .usage = "[--target TARGET] [--sha256 HASH] [--paths FILE] [--rule NAME] [--node NAME] "
-             "[--org NAME] [--from TIME] [--to TIME]",
+    .usage = "[--target TARGET] [--sha256 HASH] [--paths FILE] [--rule NAME] [--state STATE] "
+             "[--node NAME] [--org NAME] [--from TIME] [--to TIME]",
     .summary = "Say exactly who got a bad file",
     .text = "Each criterion may be given again. A confirmed holder acknowledged every byte, a "
             "possible one was given all of them, a partial one some. The answer includes the "

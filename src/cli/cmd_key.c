@@ -7,6 +7,7 @@
 #include "base/note.h"
 #include "base/text.h"
 #include "cli/print.h"
+#include "tuf/tuf.h"
 
 static int open_keys(const struct app *app, int *out, struct err *e)
 {
@@ -100,7 +101,11 @@ const struct command cmd_key_vkey = {
 static int rotate_run(struct app *app, int argc, char **argv, struct err *e)
 {
     CLEANUP(js_free) json_t *answer = NULL;
+    enum tuf_role role;
     int r = app_operands(argc, 1, 1, "one role", e);
+    if (r == 0 && tuf_role_of(argv[0], &role, e) < 0) {
+        r = CLI_USAGE;
+    }
     r = r != 0 ? r : app_connect(app, true, e);
     if (r != 0) {
         return r;

@@ -11,11 +11,10 @@ static int list_run(struct app *app, int argc, char **argv, struct err *e)
 {
     (void)argv;
     static const struct print_column columns[] = {
-        {"product", "product", PRINT_PLAIN},      {"version", "version", PRINT_PLAIN},
-        {">files", "targets", PRINT_PLAIN},       {">size", "size", PRINT_BYTES},
-        {">published", "published", PRINT_PLAIN}, {">held", "held", PRINT_PLAIN},
-        {">waiting", "waiting", PRINT_PLAIN},     {">withheld", "withheld", PRINT_PLAIN},
-        {">recalled", "recalled", PRINT_PLAIN},   {"since", "published_at", PRINT_TIME},
+        {"product", "product", PRINT_PLAIN},       {"version", "version", PRINT_PLAIN},
+        {">files", "files", PRINT_PLAIN},          {">size", "size", PRINT_BYTES},
+        {"state", "state", PRINT_PLAIN},           {"published", "published_at", PRINT_TIME},
+        {"files by state", "states", PRINT_PLAIN},
     };
     CLEANUP(js_free) json_t *answer = NULL;
     int r = app_operands(argc, 0, 0, "nothing more", e);
@@ -33,8 +32,7 @@ const struct command cmd_release_list = {
     .need = CLI_GATE,
     .usage = "",
     .summary = "List releases and their states",
-    .text = "JSON: an object a release: product version targets size and how many are published, "
-            "held, waiting, withheld, recalled.",
+    .text = "JSON: an object a release: product version state files size states{} published_at.",
     .run = list_run,
 };
 
@@ -49,10 +47,9 @@ static json_t *product_version(char **argv)
 static int show_run(struct app *app, int argc, char **argv, struct err *e)
 {
     static const struct print_column columns[] = {
-        {"target", "target", PRINT_PLAIN},
-        {"state", "state", PRINT_PLAIN},
-        {">size", "size", PRINT_BYTES},
-        {"sha256", "sha256", PRINT_PLAIN},
+        {"target", "target", PRINT_PLAIN}, {"state", "state", PRINT_PLAIN},
+        {">size", "size", PRINT_BYTES},    {"sha256", "sha256", PRINT_PLAIN},
+        {"reason", "reason", PRINT_PLAIN},
     };
     CLEANUP(js_free) json_t *answer = NULL;
     int r = app_operands(argc, 2, 2, "a product and a version", e);
@@ -74,7 +71,8 @@ const struct command cmd_release_show = {
     .need = CLI_GATE,
     .usage = "PRODUCT VERSION",
     .summary = "Show the files of a release",
-    .text = "JSON: one object: product version targets[{target sha256 size state ...}].",
+    .text = "JSON: one object: product version state files size targets[{target sha256 size state "
+            "published admitted log reason findings[]}].",
     .run = show_run,
 };
 
@@ -135,8 +133,7 @@ static void tell(const struct app *app, const json_t *answer, const char *done, 
     }
     const json_t *targets = json_object_get(answer, "targets");
     const char *sha256 = js_str_or(answer, "sha256", "");
-    print_line("%s %s, entry %lld of the log.", done, sha256,
-               (long long)js_int_or(answer, "index", 0));
+    print_line("%s %s.", done, sha256);
     for (size_t i = 0; i < json_array_size(targets); i++) {
         CLEANUP(mem_free) char *t = print_cell(json_array_get(targets, i), PRINT_PLAIN);
         print_line("  %s", t);

@@ -1,15 +1,10 @@
 /* cmd_serve.c - run the server in the foreground. */
 #include "cli/commands.h"
 
-#include "base/clock.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
-#include "base/mem.h"
-#include "cli/print.h"
-#include "serve/local.h"
-
-#define WAIT CLOCK_MINUTE
+#include "serve/serve.h"
 
 static const char *address, *cert;
 static struct option_list proxies;
@@ -37,45 +32,10 @@ static int apply(struct settings *s, struct err *e)
     return r < 0 || proxies.n == 0 ? r : settings_set(s, SETTING_BEHIND_PROXY, buf_text(&nets), e);
 }
 
-static bool server_runs(struct app *app)
-{
-    CLEANUP(js_free) json_t *answer = NULL;
-    struct local_opts o = {
-        .site = app->site, .path = app->site_path, .settings_text = app->settings_text};
-    bool yes = local_connect(&o, &app->control, NULL) == 0 &&
-               app_call(app, "ping", js_new(), NULL, 0, &answer, NULL) == 0 &&
-               js_bool_or(answer, "server", false);
-    fd_close(&app->control); /* or a command's own processes would wait for us */
-    return yes;
-}
-
-/* A command without a server starts processes of its own, which hold the lock a little longer: they
- * end half a second after the last connection, so a question keeps them, and is asked seldom. */
 static int wait_for_lock(struct app *app, struct err *e)
 {
-    int64_t until = clock_boot() + WAIT, ask = 0;
-    bool said = false;
-    for (;;) {
-        CLEANUP(fd_close) int lock = -1;
-        int r = serve_lock(app->site, &lock, e);
-        if (r != ERR_CONFLICT) {
-            return r;
-        }
-        if (clock_boot() >= ask && server_runs(app)) {
-            return err_set(e, ERR_CONFLICT, "a server runs already on %s", app->site_path);
-        }
-        if (clock_boot() > until) {
-            return err_set(e, ERR_CONFLICT,
-                           "another command still works on %s after a minute; end it and try again",
-                           app->site_path);
-        }
-        ask = clock_boot() >= ask ? clock_boot() + 3 * CLOCK_SECOND : ask;
-        if (!said && clock_boot() > until - WAIT + 2 * CLOCK_SECOND) {
-            print_warning("another command works on this site; waiting up to a minute for it");
-            said = true;
-        }
-        nanosleep(&(struct timespec){0, 200 * 1000 * 1000}, NULL);
-    }
+    CLEANUP(fd_close) int lock = -1; /* serve_run() takes it again */
+    return app_lock(app, &lock, e);
 }
 
 static int serve(struct app *app, struct err *e)

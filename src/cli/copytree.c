@@ -1,6 +1,7 @@
 #include "cli/copytree.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -83,6 +84,23 @@ static int copy_one(struct copytree *t, int from, int to, const char *name, stru
     return copy_opened(t, in, &st, to, name, e);
 }
 
+/* A link stays a link: rules/ may hold some. */
+static int copy_link(struct copytree *t, int from, int to, const char *name, struct err *e)
+{
+    char where[PATH_MAX];
+    ssize_t n = readlinkat(from, name, where, sizeof where - 1);
+    if (n < 0) {
+        return err_sys(e, "read the link %s", name);
+    }
+    where[n] = 0;
+    (void)unlinkat(to, name, 0);
+    if (symlinkat(where, to, name) < 0) {
+        return err_sys(e, "make the link %s in the copy", name);
+    }
+    t->files++;
+    return 0;
+}
+
 struct level {
     struct copytree *t;
     int from, to;
@@ -106,7 +124,8 @@ static int copy_entry(void *ctx, const char *name)
         r = r < 0 ? r : file_open_dir(l->to, name, &to, l->e);
         return r < 0 ? r : copy_level(l->t, from, to, l->e);
     }
-    int r = copy_one(l->t, l->from, l->to, name, l->e);
+    int r = S_ISLNK(st.st_mode) ? copy_link(l->t, l->from, l->to, name, l->e)
+                                : copy_one(l->t, l->from, l->to, name, l->e);
     return r == ERR_NOTFOUND ? 0 : r;
 }
 

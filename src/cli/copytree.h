@@ -9,7 +9,8 @@ struct copytree {
     uint64_t files, bytes; /* copied */
 };
 /* Copies the folder `name` of `from` into `to`, what is there of the same length and time being
- * kept. Regular files and folders only; what vanishes meanwhile is passed over. Nothing is synced.
+ * kept. Regular files, folders and links only; what vanishes meanwhile is passed over. Nothing is
+ * synced.
  */
 MUST_CHECK int copytree_folder(struct copytree *t, const char *name, struct err *e);
 /* One file; a missing one is ERR_NOTFOUND. */

@@ -22,6 +22,6 @@ void doctor_log(struct doctor *d);
 void doctor_blobs(struct doctor *d);
 void doctor_disk(struct doctor *d);
 
-/* Makes cordon.db anew from journal and log. The site's lock is held, d->kek is there. With
- * `new_keyring` a lost keyring is replaced by an empty one (doctor_rebuild.c). */
-MUST_CHECK int doctor_rebuild(struct doctor *d, bool new_keyring, struct err *e);
+/* Makes cordon.db anew from journal and log. The site's lock is held, d->kek is there
+ * (doctor_rebuild.c). */
+MUST_CHECK int doctor_rebuild(struct doctor *d, struct err *e);

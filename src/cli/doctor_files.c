@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/table.h"
+#include "account/account.h"
 #include "blob/blob.h"
 #include "cli/logsource.h"
 #include "db/db.h"
@@ -71,8 +72,7 @@ static int check_ring(int dir, const char *name, size_t *records, struct buf *te
 {
     size_t torn = 0;
     int r = file_read(dir, name, LIMIT_KEYRING, text, e);
-    r = r < 0 ? r : keyring_check(buf_view(text), records, &torn, e);
-    return r < 0 ? err_wrap(e, r, "%s", name) : 0;
+    return r < 0 ? r : keyring_check(buf_view(text), records, &torn, e);
 }
 
 static void keyring_copy_of(struct doctor *d, size_t records)
@@ -93,8 +93,37 @@ static void keyring_copy_of(struct doctor *d, size_t records)
                    "its second copy %s holds %zu of %zu records; the running server brings it up "
                    "to date",
                    copy, there, records);
+    } else if (there > records) {
+        doctor_say(d, DOCTOR_BAD, "keyring",
+                   "its second copy %s holds %zu records, it only %zu: an old keyring is in place; "
+                   "stop the server and put the copy back",
+                   copy, there, records);
     } else {
-        doctor_say(d, DOCTOR_OK, "keyring", "%zu records, and a second copy %s", records, copy);
+        doctor_say(d, DOCTOR_OK, "keyring", "whole, with a second copy %s", copy);
+    }
+}
+
+/* What a lost keyring takes with it, as far as the database still tells. */
+static void say_lost(struct doctor *d, const char *why)
+{
+    CLEANUP(db_close) struct db *db = NULL;
+    CLEANUP(js_free) json_t *orgs = NULL;
+    CLEANUP(js_free) json_t *accounts = NULL;
+    CLEANUP(mem_free) char *path = mem_printf("%s/cordon.db", d->app->site_path);
+    const char *copy = settings_text(d->app->settings, SETTING_KEYRING_COPY);
+    bool known = db_open(path, DB_READ, &db, NULL) == 0 && account_org_list(db, &orgs, NULL) == 0 &&
+                 account_list(db, NULL, &accounts, NULL) == 0;
+    doctor_say(d, DOCTOR_BAD, "keyring", "%s: stop the server and put its copy%s%s back", why,
+               copy[0] != 0 ? " " : "", copy);
+    doctor_say(d, DOCTOR_BAD, "keyring",
+               "without a copy the sealed events stay closed: whose each delivery was, where files "
+               "came from%s; keep cordon.db, which still holds that in clear",
+               known ? "" : ", who the customers are");
+    if (known) {
+        doctor_say(d, DOCTOR_BAD, "keyring",
+                   "lost with it: the records of %zu organisations and "
+                   "%zu accounts",
+                   json_array_size(orgs), json_array_size(accounts));
     }
 }
 
@@ -103,15 +132,11 @@ void doctor_keyring(struct doctor *d)
     struct err e;
     size_t records = 0;
     CLEANUP(buf_clear) struct buf text = BUF(LIMIT_KEYRING);
-    const char *copy = settings_text(d->app->settings, SETTING_KEYRING_COPY);
-    int r = check_ring(d->app->site, "keyring", &records, &text, &e);
-    if (r < 0) {
-        doctor_say(d, DOCTOR_BAD, "keyring",
-                   "%s: stop the server and restore it from its copy%s%s. Without it nobody can "
-                   "read whose the deliveries of the past are",
-                   e.text, copy[0] != 0 ? " " : "", copy);
+    if (check_ring(d->app->site, "keyring", &records, &text, &e) < 0) {
+        say_lost(d, e.text);
+    } else {
+        keyring_copy_of(d, records);
     }
-    keyring_copy_of(d, records);
 }
 
 /* ---- database ---- */
@@ -124,9 +149,7 @@ void doctor_database(struct doctor *d)
     int r = db_open(path, DB_READ, &db, &e);
     r = r < 0 ? r : db_check(db, &e);
     if (r < 0) {
-        doctor_say(d, DOCTOR_BAD, "database",
-                   "%s. It can be made anew from the journal: stop the server and run cordon "
-                   "doctor --rebuild",
+        doctor_say(d, DOCTOR_BAD, "database", "%s (stop the server, then: cordon doctor --rebuild)",
                    e.text);
     } else {
         doctor_say(d, DOCTOR_OK, "database", "cordon.db is whole");

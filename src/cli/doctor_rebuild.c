@@ -50,23 +50,19 @@ static void remove_fresh(const struct app *app)
 
 /* ---- the keyring ---- */
 
-static int open_ring(struct rebuild *b, bool new_keyring, struct err *e)
+static int open_ring(struct rebuild *b, struct err *e)
 {
     CLEANUP(key_sub_clear) struct key_sub sub;
     const struct app *app = b->d->app;
     const char *copy = settings_text(app->settings, SETTING_KEYRING_COPY);
     key_subkey(b->d->kek, KEY_RECORD, &sub);
     int r = keyring_open(app->site, "keyring", &sub, &b->ring, e);
-    if (r == ERR_NOTFOUND && new_keyring) {
-        r = keyring_create(app->site, "keyring", &sub, e);
-        return r < 0 ? r : keyring_open(app->site, "keyring", &sub, &b->ring, e);
-    }
     if (r == ERR_NOTFOUND) {
-        return err_set(e, r,
-                       "the keyring is lost: put its copy%s%s back as %s/keyring. If there is "
-                       "none, --new-keyring goes on without: what it sealed (whose a delivery "
-                       "was, where a file came from, who the customers are) stays closed for ever",
-                       copy[0] != 0 ? " " : "", copy, app->site_path);
+        err_set(e, r,
+                "the keyring is lost. Put its copy%s%s back as %s/keyring. Without one the sealed "
+                "events stay closed for ever: who the customers are, whose each delivery was, "
+                "where files came from; keep cordon.db, which still holds that in clear",
+                copy[0] != 0 ? " " : "", copy, app->site_path);
     }
     return r;
 }
@@ -159,14 +155,14 @@ static void tell(struct doctor *d, uint64_t events, const json_t *lost)
     }
 }
 
-int doctor_rebuild(struct doctor *d, bool new_keyring, struct err *e)
+int doctor_rebuild(struct doctor *d, struct err *e)
 {
     struct rebuild b = {.d = d, .lost = js_new()};
     const struct app *app = d->app;
     CLEANUP(mem_free) char *path = mem_printf("%s/" FRESH, app->site_path);
     uint64_t events = 0;
     remove_fresh(app); /* of a rebuild that was killed */
-    int r = open_ring(&b, new_keyring, e);
+    int r = open_ring(&b, e);
     r = r < 0 ? r : fold_all(&b, path, e);
     r = r < 0 ? r : find_lost(&b, &events, e);
     record_close(&b.rec);

@@ -11,6 +11,7 @@ static void full_name(const struct command *c, char *out, size_t room)
 }
 
 #define WIDTH 80
+#define MANUAL_DATE "2026-11-22"
 
 /* Wrapped between options, so that "--name NAME" and "[--hold TIME]" stay whole. */
 void help_usage(FILE *out, const struct command *c)
@@ -205,7 +206,8 @@ static void man_end(FILE *out)
 
 void help_man(FILE *out, const struct command *c)
 {
-    fputs(".TH CORDON 1 \"\" \"cordon " CORDON_VERSION "\" \"User Commands\"\n.SH NAME\n"
+    fputs(".TH CORDON 1 \"" MANUAL_DATE "\" \"cordon " CORDON_VERSION
+          "\" \"User Commands\"\n.SH NAME\n"
           "cordon \\- an update channel that never hands out an infected file\n",
           out);
     if (c != NULL) {

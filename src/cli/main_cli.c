@@ -128,6 +128,9 @@ static bool is_group(const char *name)
 int cli_main(int argc, char **argv)
 {
     int at = 1;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        app.json = app.json || strcmp(argv[i], "--json") == 0; /* also for errors before its turn */
+    }
     /* options that stand before the command's name: they are read again with its own */
     while (at < argc && argv[at][0] == '-' && strcmp(argv[at], "--help") != 0 &&
            strcmp(argv[at], "-h") != 0 && strcmp(argv[at], "--version") != 0) {

@@ -49,6 +49,19 @@ static char *joined(const json_t *list)
     return buf_steal(&b);
 }
 
+static char *members(const json_t *object)
+{
+    CLEANUP(buf_clear) struct buf b = BUF((size_t)1 << 20);
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    {
+        CLEANUP(mem_free) char *one = print_cell(value, PRINT_PLAIN);
+        buf_fmt(&b, "%s%s %s", b.len > 0 ? ", " : "", name, one);
+    }
+    return buf_steal(&b);
+}
+
 static char *number(int64_t v, enum print_kind kind)
 {
     char text[CLOCK_TEXT];
@@ -65,6 +78,10 @@ char *print_cell(const json_t *value, enum print_kind kind)
 {
     if (json_is_string(value)) {
         const char *s = json_string_value(value);
+        int64_t t = 0;
+        if (kind == PRINT_TIME && clock_parse(span_str(s), &t, NULL) == 0) {
+            return number(t - t % CLOCK_SECOND, kind);
+        }
         return kind == PRINT_SHORT ? mem_printf("%.12s", s) : mem_str(s);
     }
     if (json_is_integer(value)) {
@@ -77,9 +94,7 @@ char *print_cell(const json_t *value, enum print_kind kind)
         return joined(value);
     }
     if (json_is_object(value)) {
-        CLEANUP(buf_clear) struct buf b = BUF((size_t)1 << 20);
-        js_write(&b, value);
-        return buf_steal(&b);
+        return members(value);
     }
     return mem_str("");
 }

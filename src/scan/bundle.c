@@ -71,6 +71,14 @@ static int read_entry(void *ctx, const char *name)
     return read_path(r->list, path, r->depth, r->e);
 }
 
+/* What people know a rule file by: behind a double slash, if there is one, so that "/tmp/x//a.yar"
+ * is a.yar and "SITE//rules" gives names from the site on. */
+static const char *known_as(const char *path)
+{
+    const char *cut = strstr(path, "//");
+    return cut != NULL ? cut + 2 : path;
+}
+
 static int read_file(struct rule_list *l, const char *path, const struct stat *st, struct err *e)
 {
     enum rule_kind kind;
@@ -78,14 +86,14 @@ static int read_file(struct rule_list *l, const char *path, const struct stat *s
         return err_set(e, ERR_FORMAT,
                        "%s: not a rule file by its name; YARA ends in .yar or .yara, hash lists in "
                        ".txt, .csv, .hsb or .hdb",
-                       path);
+                       known_as(path));
     }
     CLEANUP(buf_clear) struct buf text = BUF(LIMIT_RULE_FILE);
     int r = file_read(AT_FDCWD, path, LIMIT_RULE_FILE, &text, e);
     if (r < 0) {
         return err_wrap(e, r, "read rules");
     }
-    list_add(l, kind, path, buf_view(&text), (uint64_t)st->st_mtime);
+    list_add(l, kind, known_as(path), buf_view(&text), (uint64_t)st->st_mtime);
     return 0;
 }
 

@@ -43,7 +43,8 @@ struct scan_config {
     size_t n_required;
     const char *const *engines; /* engines to ask; NULL: all there are */
     size_t n_engines;
-    const char *const *rules; /* rule files (.yar, .yara; hashes: .txt, .hsb, .hdb) or folders */
+    const char *const *rules; /* rule files (.yar, .yara; hashes: .txt, .hsb, .hdb) or folders;
+                                 a file is known by what stands behind the first double slash */
     size_t n_rules;
     const char *const *names; /* NULL, or: findings of no other rules count (a retro-hunt) */
     size_t n_names;

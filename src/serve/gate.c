@@ -297,7 +297,7 @@ void gate_rules_fresh(struct gate *g)
 static int open_scan(struct gate *g, struct err *e)
 {
     struct scan_config c;
-    CLEANUP(mem_free) char *rules = mem_printf("%s/rules", js_str_or(g->boot.args, "path", "."));
+    CLEANUP(mem_free) char *rules = mem_printf("%s//rules", js_str_or(g->boot.args, "path", "."));
     const char *const folder[] = {rules};
     scan_config_from(&c, g->settings);
     c.rules = folder;

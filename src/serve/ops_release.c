@@ -84,50 +84,71 @@ static void on_step(void *ctx, uint64_t done, uint64_t all)
     gate_progress(ctx, "retro", done, all, NULL);
 }
 
-/* Rule files come as descriptors, opened with the rights of who asks; the pool wants paths. Their
- * names matter for messages, so each is copied under its name into a private folder. */
+/* Rule files come as descriptors, opened with the rights of who asks; the pool wants paths. Each is
+ * copied into a private folder; the double slash keeps that out of messages and of the record. */
+struct rule_copies {
+    char folder[32];
+    char *path[IPC_FDS];
+};
+
+static void copies_clear(struct rule_copies *r)
+{
+    for (size_t i = 0; i < IPC_FDS && r->path[i] != NULL; i++) {
+        unlink(r->path[i]);
+        *strstr(r->path[i], "//") = 0;
+        rmdir(r->path[i]);
+        free(r->path[i]);
+    }
+    if (r->folder[0] != 0) {
+        rmdir(r->folder);
+    }
+}
+
+static int copy_rule(struct rule_copies *r, size_t i, const char *name, int fd, struct err *e)
+{
+    CLEANUP(buf_clear) struct buf text = BUF(LIMIT_RULE_FILE + 1);
+    if (name == NULL || strchr(name, '/') != NULL || name[0] == '.' || name[0] == 0) {
+        return err_set(e, ERR_FORMAT, "a rule file's name is a name without folder");
+    }
+    uint8_t *room = buf_room(&text, LIMIT_RULE_FILE + 1);
+    ssize_t n = fd_pread(fd, room, LIMIT_RULE_FILE + 1, 0);
+    if (n < 0) {
+        return err_sys(e, "read %s", name);
+    }
+    if ((size_t)n > LIMIT_RULE_FILE) {
+        return err_set(e, ERR_LIMIT, "%s is longer than %zu bytes", name, LIMIT_RULE_FILE);
+    }
+    CLEANUP(mem_free) char *sub = mem_printf("%s/%zu", r->folder, i);
+    if (mkdir(sub, 0700) < 0) {
+        return err_sys(e, "make %s", sub);
+    }
+    r->path[i] = mem_printf("%s//%s", sub, name);
+    return file_write_lazy(AT_FDCWD, r->path[i], span_of(room, (size_t)n), 0600, e);
+}
+
 static int on_retro(struct gate_call *c, json_t **answer, struct err *e)
 {
     const json_t *names = json_object_get(c->m->body, "names");
-    char *paths[IPC_FDS] = {0};
+    CLEANUP(copies_clear) struct rule_copies copies = {0};
+    char folder[] = "/tmp/cordon-retro-XXXXXX";
     int r = 0;
     if (c->m->n_fds == 0 || json_array_size(names) != c->m->n_fds) {
         return err_set(e, ERR_FORMAT, "name at least one rule file");
     }
-    char folder[] = "/tmp/cordon-retro-XXXXXX";
     if (mkdtemp(folder) == NULL) {
         return err_sys(e, "make a folder for the rules");
     }
+    memcpy(copies.folder, folder, sizeof folder);
     for (size_t i = 0; i < c->m->n_fds && r == 0; i++) {
-        const char *name = json_string_value(json_array_get(names, i));
-        CLEANUP(buf_clear) struct buf text = BUF(LIMIT_RULE_FILE);
-        CLEANUP(mem_free) char *source = mem_printf("/proc/self/fd/%d", c->m->fds[i]);
-        CLEANUP(fd_close) int fd = dup(c->m->fds[i]);
-        if (name == NULL || strchr(name, '/') != NULL || name[0] == '.' || name[0] == 0) {
-            r = err_set(e, ERR_FORMAT, "a rule file's name is a name without folder");
-            break;
-        }
-        paths[i] = mem_printf("%s/%zu-%s", folder, i, name);
-        uint8_t *room = buf_room(&text, LIMIT_RULE_FILE);
-        ssize_t n = fd_pread(fd, room, LIMIT_RULE_FILE, 0);
-        r = n < 0 ? err_sys(e, "read %s", name)
-                  : file_write_lazy(AT_FDCWD, paths[i], span_of(room, (size_t)n), 0600, e);
+        r = copy_rule(&copies, i, json_string_value(json_array_get(names, i)), c->m->fds[i], e);
     }
-    struct release_hunt q = {.rules = (const char *const *)paths,
+    struct release_hunt q = {.rules = (const char *const *)copies.path,
                              .n = c->m->n_fds,
                              .force = js_bool_or(c->m->body, "force", false),
                              .who = c->who,
                              .step = on_step,
                              .ctx = c};
-    r = r < 0 ? r : release_retro(c->g->release, &q, answer, e);
-    for (size_t i = 0; i < IPC_FDS; i++) {
-        if (paths[i] != NULL) {
-            unlink(paths[i]);
-            free(paths[i]);
-        }
-    }
-    rmdir(folder);
-    return r;
+    return r < 0 ? r : release_retro(c->g->release, &q, answer, e);
 }
 
 const struct gate_op gate_ops_release[] = {{"release.list", GATE_RELEASE | GATE_RESPONDER, on_list},

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "delivery/delivery.h"
@@ -44,7 +45,7 @@ struct recorder {
     int64_t stop_by;  /* when the gate is answered anyway */
     struct owed held; /* the gate's answer that waits for it */
     int64_t publish_at;
-    json_t *alarms; /* {"BLOB FAULT": true}: entered already */
+    json_t *alarms;     /* {"BLOB FAULT": true}: entered already */
     struct stat copied; /* the keyring as it was when its second copy was made */
 };
 
@@ -434,6 +435,30 @@ static void take_from(struct recorder *r, int *sock, const struct ipc_op *ops, s
     }
 }
 
+static size_t ring_records(int dir, const char *name)
+{
+    size_t records = 0, torn = 0;
+    CLEANUP(buf_clear) struct buf b = BUF(LIMIT_KEYRING);
+    return file_read(dir, name, LIMIT_KEYRING, &b, NULL) == 0 &&
+                   keyring_check(buf_view(&b), &records, &torn, NULL) == 0
+               ? records
+               : 0;
+}
+
+/* A keyring never has fewer records than before: erased ones stay as marks. One that does is an
+ * older or a new one, and must not take the place of the only good copy. */
+static int write_copy(struct recorder *r, const char *copy, struct err *e)
+{
+    size_t ours = ring_records(r->boot.site, "keyring"), there = ring_records(AT_FDCWD, copy);
+    if (there > ours) {
+        return err_set(e, ERR_CONFLICT,
+                       "it holds %zu records and the keyring itself only %zu: is that an old "
+                       "keyring? Stop the server and put the copy back",
+                       there, ours);
+    }
+    return keyring_copy(r->ring, AT_FDCWD, copy, e);
+}
+
 /* The second copy of the keyring follows the first within a second, so that one lost file does not
  * lose who has what, and an erased key is soon in neither. */
 static void copy_keyring(struct recorder *r)
@@ -447,8 +472,8 @@ static void copy_keyring(struct recorder *r)
          st.st_mtim.tv_nsec == r->copied.st_mtim.tv_nsec)) {
         return;
     }
-    if (keyring_copy(r->ring, AT_FDCWD, copy, &e) < 0) {
-        log_error("recorder.keyring", "the second copy %s is not up to date: %s", copy, e.text);
+    if (write_copy(r, copy, &e) < 0) {
+        log_error("recorder.keyring", "the second copy %s was not written: %s", copy, e.text);
     }
     r->copied = st; /* also after a failure: said once for each change */
 }

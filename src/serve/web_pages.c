@@ -3,6 +3,7 @@
 
 #include <strings.h>
 
+#include "base/table.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -98,8 +99,9 @@ static int list_file(void *ctx, const struct web_target *t)
         buf_str(f->b, "\">");
     }
     escape(f->b, t->file);
-    buf_fmt(f->b, "%s</td><td>%llu bytes</td><td class=\"%s\">%s</td></tr>\n", there ? "</a>" : "",
-            (unsigned long long)t->size, t->state, t->state);
+    char size[16];
+    buf_fmt(f->b, "%s</td><td>%s</td><td class=\"%s\">%s</td></tr>\n", there ? "</a>" : "",
+            table_bytes(t->size, size), t->state, t->state);
     return 0;
 }
 
@@ -151,13 +153,13 @@ static void commands(struct visit *v, struct buf *b, const struct buf *sample)
     escape(b, sample->len > 0 ? buf_text(sample) : "PRODUCT/latest/FILE");
     buf_str(b, "\ncurl -fsO ");
     escape(b, buf_text(&at));
-    buf_str(b, "/d/PRODUCT/latest/SHA256SUMS   # also .sig and .pub, for signify and minisign\n"
+    buf_str(b, "/d/PRODUCT/latest/SHA256SUMS   # also .sig and .pub, for signify\n"
                "sha256sum --ignore-missing -c SHA256SUMS\n");
-    buf_str(b, "cordon log verify --from ");
+    buf_str(b, "cordon log verify --url ");
     escape(b, buf_text(&at));
     buf_str(b, "/log");
     if (web_db_text(v->w->db, "log_key", &key, NULL) == 0) {
-        buf_str(b, " --key ");
+        buf_str(b, " --vkey ");
         escape(b, buf_text(&key));
     }
     buf_str(b, "</pre>\n<p>Every download is entered in a log that nobody can rewrite unnoticed: "
@@ -180,6 +182,7 @@ void serve_home(struct visit *v)
 {
     struct err e;
     CLEANUP(buf_clear) struct buf b = BUF(PAGE);
+    CLEANUP(buf_clear) struct buf list = BUF(PAGE / 2);
     CLEANUP(buf_clear) struct buf name = BUF(4096);
     CLEANUP(buf_clear) struct buf sample = BUF(LIMIT_PATH);
     CLEANUP(js_free) json_t *products = NULL;
@@ -193,12 +196,13 @@ void serve_home(struct visit *v)
     page_begin(&b, buf_text(&name));
     buf_str(&b,
             "<p>This server hands out a vendor's updates. Each file was inspected before it was "
-            "signed, is verified again while it is sent, and can be recalled.</p>\n"
-            "<h2>What is here</h2>\n");
-    list_products(v, &b, products, &sample);
+            "signed, is verified again while it is sent, and can be recalled.</p>\n");
+    list_products(v, &list, products, &sample);
     commands(v, &b, &sample);
     buf_str(&b, "<h2>Is my copy a good one?</h2>\n");
     check_form(&b);
+    buf_str(&b, "<h2>What is here</h2>\n");
+    buf_span(&b, buf_view(&list));
     page_end(v, &b);
 }
 

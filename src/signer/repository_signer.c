@@ -387,7 +387,7 @@ static int on_state(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t 
 
 /* ---- SHA256SUMS ---- */
 
-/* The format of signify and minisign: "Ed", key number, then key or signature. */
+/* The format of signify: "Ed", key number, then key or signature. */
 static void signify(struct buf *out, const char *comment, const struct sig_public *key,
                     const uint8_t *body, size_t n)
 {

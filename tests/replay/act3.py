@@ -101,7 +101,8 @@ def check_scope(world, plan, clock, crew, scope, seconds, tell, proof):
     book = {(line.want.account.user, world.path(line.want.file)) for line in lines}
     named = [(d["account"], d["target"]) for d in scope["deliveries"]]
     orgs = {o["name"]: o["holder"] for o in scope["organisations"]}
-    window = [clock.minute_of(act2.microseconds(scope["window"][name]) / 1e6) for name in ("from", "to")]
+    window = [clock.minute_of(pick(act2.microseconds(d[end]) for d in scope["deliveries"]) / 1e6)
+              for pick, end in ((min, "from"), (max, "from"))]
     count = collections.Counter(orgs.values())
     tell(f"{len(named)} downloads of {len({target for _, target in named})} files by {len(orgs)} organisations, "
          f"{story_time(window[0])} - {story_time(window[1])}")

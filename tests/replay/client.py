@@ -225,6 +225,10 @@ class Clock:
         self.marks.append(time.time() - 0.001)
         self.minutes.append(minute)
 
+    def hold(self, seconds):
+        """Something took so long; the story goes on from here."""
+        self.began += seconds
+
     def minute_of(self, seconds):
         return self.minutes[max(bisect.bisect_right(self.marks, seconds) - 1, 0)]
 
@@ -245,7 +249,9 @@ def play(plan, clock, crew, actions=(), tell=print):
     for minute in sorted(set(wants) | set(acts)):
         clock.at(minute)
         for act in acts[minute]:
+            started = time.monotonic()
             act(minute)
+            clock.hold(time.monotonic() - started)
         time.sleep(0.002 if acts[minute] else 0)
         crew.begin(minute, wants[minute])
         crew.wait()

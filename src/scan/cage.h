@@ -10,10 +10,10 @@
 
 /* The address sanitizer's shadow memory is 16 TiB of address space, so memory is not limited in
  * builds with it, and its reports need stderr. */
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define CAGE_SANITIZED 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define CAGE_SANITIZED 1
 #endif
 #endif

@@ -213,7 +213,7 @@ static int gather_all(struct db *db, struct gather *g, struct err *e)
     }
     r = db_query(db, "SELECT DISTINCT blob FROM delivered ORDER BY blob", DB_NO_ARGS, &rows, e);
     while (r >= 0 && (r = db_next(rows, e)) == 1) {
-        struct digest blob;
+        struct digest blob = {{0}};
         r = db_bytes(rows, 0, blob.b, sizeof blob.b, e);
         r = r < 0 ? r : gather_blob(db, g, &blob, e);
         if (r != 0) {

@@ -40,7 +40,7 @@ void http_sweep(struct http_server *s);
 void http_quiesce(struct http_server *s);
 unsigned http_open(struct http_server *s); /* connections */
 /* Resumes all that is suspended, ends all connections, calls every done(). */
-void http_stop(struct http_server **s);
+void http_stop(struct http_server **at);
 
 /* ---- about the request; on the connection's thread only ---- */
 

@@ -8,7 +8,7 @@ struct limits_opts {
     unsigned rate;      /* requests a second, averaged over ten seconds */
 };
 struct limits *limits_new(const struct limits_opts *o);
-void limits_free(struct limits **l);
+void limits_free(struct limits **at);
 
 /* Names whoever asks without keeping what they said; the same only within this process. */
 uint64_t limits_key(const struct limits *l, const char *kind, const char *user, const char *secret);

@@ -391,7 +391,7 @@ int web_main(struct boot *boot)
                       .started = clock_now()};
     w->chores_end = &w->chores;
     int r = open_all(w, &e);
-    if (r == 0 && pthread_create(&keeper, NULL, web_keeper, w) != 0) {
+    if (r >= 0 && pthread_create(&keeper, NULL, web_keeper, w) != 0) {
         r = err_set(&e, ERR_SYS, "start a thread");
     }
     r = r < 0 ? r : boot_ready(&w->boot, &e);

@@ -156,7 +156,7 @@ void web_stop_blob(struct web *w, const struct digest *d);
 void web_alarm(struct web *w, const struct blob_bad *bad); /* any thread */
 void *web_keeper(void *web);
 void web_wake(struct web *w);
-void download_stop_all(struct web *w, const struct digest *d);
+void download_stop_all(struct web *w, const struct digest *blob);
 
 /* ---- uploads that wait for their pipe ---- */
 bool upload_tick(struct web *w); /* true: some still wait */
@@ -183,22 +183,23 @@ struct web_target {
     int64_t published_at;
 };
 MUST_CHECK int web_db_open(const char *site, struct web_db **out, struct err *e);
-void web_db_close(struct web_db **db);
-MUST_CHECK int web_db_target(struct web_db *db, const char *path, struct web_target *out,
+void web_db_close(struct web_db **at);
+MUST_CHECK int web_db_target(struct web_db *w, const char *path, struct web_target *out,
                              struct err *e);
 /* version gets LIMIT_NAME + 1 bytes */
-MUST_CHECK int web_db_latest(struct web_db *db, const char *product, char *version, struct err *e);
+MUST_CHECK int web_db_latest(struct web_db *w, const char *product, char *version, struct err *e);
 /* access: "customers" if nobody set it; public: any server may send it. */
-MUST_CHECK int web_db_product(struct web_db *db, const char *product, char access[static 16],
+MUST_CHECK int web_db_product(struct web_db *w, const char *product, char access[static 16],
                               bool *public, struct err *e);
 typedef int (*web_target_each)(void *ctx, const struct web_target *t);
-MUST_CHECK int web_db_digest(struct web_db *db, const struct digest *d, web_target_each each,
+MUST_CHECK int web_db_digest(struct web_db *w, const struct digest *d, web_target_each each,
                              void *ctx, struct err *e);
-/* At most `most` of a version, in order of their paths. */
-MUST_CHECK int web_db_version(struct web_db *db, const char *product, const char *version,
-                              size_t most, web_target_each each, void *ctx, struct err *e);
+/* The first of a version, in order of their paths. */
+#define WEB_DB_FILES 20
+MUST_CHECK int web_db_version(struct web_db *w, const char *product, const char *version,
+                              web_target_each each, void *ctx, struct err *e);
 /* 0 if these are the bytes of an attestation and not those of a target; ERR_NOTFOUND. */
-MUST_CHECK int web_db_attestation(struct web_db *db, const struct digest *d, struct err *e);
+MUST_CHECK int web_db_attestation(struct web_db *w, const struct digest *d, struct err *e);
 /* [{name, access, version}] of products that may be listed. New reference. */
-MUST_CHECK int web_db_products(struct web_db *db, json_t **out, struct err *e);
-MUST_CHECK int web_db_text(struct web_db *db, const char *name, struct buf *out, struct err *e);
+MUST_CHECK int web_db_products(struct web_db *w, json_t **out, struct err *e);
+MUST_CHECK int web_db_text(struct web_db *w, const char *name, struct buf *out, struct err *e);

@@ -100,25 +100,31 @@ int web_db_digest(struct web_db *w, const struct digest *d, web_target_each each
                        DB_ARGS(DB_BLOB(d->b, sizeof d->b)), each, ctx, e);
 }
 
-int web_db_version(struct web_db *w, const char *product, const char *version, size_t most,
-                   web_target_each each, void *ctx, struct err *e)
+int web_db_version(struct web_db *w, const char *product, const char *version, web_target_each each,
+                   void *ctx, struct err *e)
 {
     return each_target(w, COLUMNS "WHERE product = $1 AND version = $2 ORDER BY path LIMIT $3",
-                       DB_ARGS(DB_TEXT(product), DB_TEXT(version), DB_INT(most)), each, ctx, e);
+                       DB_ARGS(DB_TEXT(product), DB_TEXT(version), DB_INT(WEB_DB_FILES)), each, ctx,
+                       e);
 }
 
-/* The first row's columns as texts, at most two, each up to `size` bytes. */
-static int one_row(struct web_db *w, const char *sql, struct db_args args, char *a, char *b,
-                   size_t size, struct err *e)
+/* Where the columns of a row go, each with room for `size` bytes; b may be NULL. */
+struct texts {
+    char *a, *b;
+    size_t size;
+};
+
+static int one_row(struct web_db *w, const char *sql, struct db_args args, struct texts to,
+                   struct err *e)
 {
     CLEANUP(db_rows_close) struct db_rows *rows = NULL;
     pthread_mutex_lock(&w->lock);
     int r = db_query(w->db, sql, args, &rows, e);
     r = r < 0 ? r : db_next(rows, e);
     if (r > 0) {
-        copy(a, size, db_text(rows, 0));
-        if (b != NULL) {
-            copy(b, size, db_text(rows, 1));
+        copy(to.a, to.size, db_text(rows, 0));
+        if (to.b != NULL) {
+            copy(to.b, to.size, db_text(rows, 1));
         }
     }
     db_rows_close(&rows);
@@ -129,7 +135,7 @@ static int one_row(struct web_db *w, const char *sql, struct db_args args, char 
 int web_db_latest(struct web_db *w, const char *product, char *version, struct err *e)
 {
     return one_row(w, "SELECT version FROM latest WHERE product = $1", DB_ARGS(DB_TEXT(product)),
-                   version, NULL, LIMIT_NAME + 1, e);
+                   (struct texts){version, NULL, LIMIT_NAME + 1}, e);
 }
 
 int web_db_product(struct web_db *w, const char *product, char access[static 16], bool *public,
@@ -138,25 +144,25 @@ int web_db_product(struct web_db *w, const char *product, char access[static 16]
     char channel[16] = "recorded";
     copy(access, 16, "customers");
     int r = one_row(w, "SELECT access, channel FROM product WHERE name = $1",
-                    DB_ARGS(DB_TEXT(product)), access, channel, 16, e);
+                    DB_ARGS(DB_TEXT(product)), (struct texts){access, channel, 16}, e);
     *public = strcmp(channel, "public") == 0;
     return r == ERR_NOTFOUND ? 0 : r;
 }
 
 int web_db_attestation(struct web_db *w, const struct digest *d, struct err *e)
 {
-    char yes[8];
+    char yes[8] = "";
     return one_row(w,
                    "SELECT 'yes' FROM target WHERE attestation = $1 AND NOT EXISTS (SELECT 1 FROM "
                    "target WHERE sha256 = $1) LIMIT 1",
-                   DB_ARGS(DB_BLOB(d->b, sizeof d->b)), yes, NULL, sizeof yes, e);
+                   DB_ARGS(DB_BLOB(d->b, sizeof d->b)), (struct texts){yes, NULL, sizeof yes}, e);
 }
 
 int web_db_text(struct web_db *w, const char *name, struct buf *out, struct err *e)
 {
     char value[2048];
-    int r = one_row(w, "SELECT value FROM text WHERE name = $1", DB_ARGS(DB_TEXT(name)), value,
-                    NULL, sizeof value, e);
+    int r = one_row(w, "SELECT value FROM text WHERE name = $1", DB_ARGS(DB_TEXT(name)),
+                    (struct texts){value, NULL, sizeof value}, e);
     if (r == 0) {
         buf_str(out, value);
     }

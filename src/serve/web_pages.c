@@ -9,7 +9,6 @@
 
 #define PAGE ((size_t)512 << 10)
 #define HASHES 1000u /* of one question */
-#define SHOWN 20u    /* files of one version on the page */
 
 static const char style[] =
     ":root{color-scheme:light dark;--dim:#666;--line:#ccc}"
@@ -22,15 +21,28 @@ static const char style[] =
     "textarea{width:100%;min-height:6rem;font-family:monospace}small{color:var(--dim)}"
     ".recalled,.withheld{font-weight:bold}";
 
+static const char *entity(char c)
+{
+    switch (c) {
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '"':
+        return "&quot;";
+    case '\'':
+        return "&#39;";
+    default:
+        return NULL;
+    }
+}
+
 static void escape(struct buf *b, const char *s)
 {
     for (; *s != 0; s++) {
-        const char *as = *s == '&'    ? "&amp;"
-                         : *s == '<'  ? "&lt;"
-                         : *s == '>'  ? "&gt;"
-                         : *s == '"'  ? "&quot;"
-                         : *s == '\'' ? "&#39;"
-                                      : NULL;
+        const char *as = entity(*s);
         if (as != NULL) {
             buf_str(b, as);
         } else {
@@ -134,8 +146,8 @@ static void list_products(struct visit *v, struct buf *b, const json_t *products
                 anyone ? "for anyone" : "for customers, with their token");
         http_encode(b, span_str(name));
         buf_str(b, "/latest/SHA256SUMS\">signed SHA256SUMS</a></small></p>\n<table>");
-        if (web_db_version(v->w->db, name, version, SHOWN, list_file, &f, &e) < 0 ||
-            web_db_version(v->w->db, name, version, SHOWN, one_file, sample, &e) < 0) {
+        if (web_db_version(v->w->db, name, version, list_file, &f, &e) < 0 ||
+            web_db_version(v->w->db, name, version, one_file, sample, &e) < 0) {
             buf_str(b, "<tr><td>(cannot be read now)</td></tr>");
         }
         buf_str(b, "</table>\n");

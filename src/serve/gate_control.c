@@ -122,8 +122,7 @@ static bool idle(struct gate *g, int64_t since)
     pthread_mutex_lock(&g->lock);
     bool none = g->connections == 0;
     pthread_mutex_unlock(&g->lock);
-    return js_bool_or(g->boot.args, "local", false) && none &&
-           clock_boot() - since > IDLE;
+    return js_bool_or(g->boot.args, "local", false) && none && clock_boot() - since > IDLE;
 }
 
 void *gate_control_thread(void *ctx)

@@ -211,6 +211,7 @@ static size_t take_body(struct http_call *c, struct span piece)
     return n;
 }
 
+// NOLINTNEXTLINE(readability-function-size): the library fixes the parameters
 static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const char *url,
                                  const char *method, const char *version, const char *data,
                                  size_t *size, void **at)

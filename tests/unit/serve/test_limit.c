@@ -29,9 +29,12 @@ static void downloads_are_counted(void **state)
     (void)state;
     struct limits *l = limits_new(&(struct limits_opts){.downloads = 2, .rate = 5});
     uint64_t a = limits_key(l, "account", "u", "s");
-    CHECK(limits_begin(l, a, 1) && limits_begin(l, a, 1) && !limits_begin(l, a, 1));
+    CHECK(limits_begin(l, a, 1));
+    CHECK(limits_begin(l, a, 1));
+    CHECK(!limits_begin(l, a, 1));
     limits_end(l, a);
-    CHECK(limits_begin(l, a, 1) && !limits_begin(l, a, 1));
+    CHECK(limits_begin(l, a, 1));
+    CHECK(!limits_begin(l, a, 1));
     limits_free(&l);
 }
 

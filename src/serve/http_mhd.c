@@ -430,7 +430,9 @@ int http_start(const struct http_opts *o, struct http_server **out, struct err *
     s->lines = lines_new();
     raise_limit(o->connections);
     char *pem = o->tls_pem != NULL ? mem_str(o->tls_pem) : NULL;
+    static char versions[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE";
     const struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, versions},
         {MHD_OPTION_HTTPS_MEM_KEY, 0, pem},
         {MHD_OPTION_HTTPS_MEM_CERT, 0, pem},
         {MHD_OPTION_END, 0, NULL},

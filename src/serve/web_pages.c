@@ -171,8 +171,9 @@ static void commands(struct visit *v, struct buf *b, const struct buf *sample)
     escape(b, buf_text(&at));
     buf_str(b, "/log");
     if (web_db_text(v->w->db, "log_key", &key, NULL) == 0) {
-        buf_str(b, " --vkey ");
+        buf_str(b, " --vkey '");
         escape(b, buf_text(&key));
+        buf_char(b, '\'');
     }
     buf_str(b, "</pre>\n<p>Every download is entered in a log that nobody can rewrite unnoticed: "
                "<a href=\"/log/checkpoint\">its newest checkpoint</a>. Programs use the signed "

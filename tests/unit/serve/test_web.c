@@ -258,6 +258,8 @@ static void changed_bytes_do_not_leave(void **state)
     CHECK(r.status == 503 && strstr(buf_text(&r.body), "not what was published") != NULL);
     CHECK(webtest_heard(&t, "alarm", 0, &j));
     CHECK_STR(js_str_or(j, "fault", ""), "changed");
+    usleep(100000);
+    CHECK(webtest_count(&t, "end") == 0); /* the page that says why not is no part of the file */
     js_free(&j);
     webreply_clear(&r);
     /* while it is sent */

@@ -10,8 +10,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#define SITE_KEYS ((size_t)16)
+
 struct keyring {
     struct keyring_table table;
+    uint64_t site[SITE_KEYS]; /* ids of the site's keys */
+    size_t n_site;
     struct key_sub *record; /* locked memory */
     char *name;
     int dir, fd;
@@ -74,7 +78,11 @@ static int load(struct keyring *k, struct err *e)
     k->cut = file.len - used;
     k->torn = k->cut > 0;
     for (size_t i = 0; i < k->table.n; i++) {
-        k->held += k->table.entries[i].state == KEYRING_HELD;
+        const struct keyring_entry *x = &k->table.entries[i];
+        k->held += x->state == KEYRING_HELD;
+        if (x->id.kind == KEYRING_SITE && k->n_site < SITE_KEYS) {
+            k->site[k->n_site++] = x->id.id;
+        }
     }
     return 0;
 }
@@ -158,6 +166,17 @@ int keyring_get(const struct keyring *ring, struct keyring_id id, struct key_sub
                    kind_name(id.kind), (unsigned long long)id.id);
 }
 
+struct keyring_id keyring_site(const struct keyring *ring, uint64_t index)
+{
+    uint64_t best = 0;
+    for (size_t i = 0; i < ring->n_site; i++) {
+        if (ring->site[i] <= index && ring->site[i] > best) {
+            best = ring->site[i];
+        }
+    }
+    return (struct keyring_id){KEYRING_SITE, best};
+}
+
 size_t keyring_lost(const struct keyring *ring, const struct keyring_id *mentioned, size_t n,
                     struct keyring_id *lost, size_t max)
 {
@@ -211,7 +230,8 @@ int keyring_add(struct keyring *ring, struct keyring_id id, struct err *e)
     case KEYRING_ABSENT:
         break;
     }
-    if (ring->end + KEYRING_RECORD > LIMIT_KEYRING) {
+    bool site = id.kind == KEYRING_SITE;
+    if (ring->end + KEYRING_RECORD > LIMIT_KEYRING || (site && ring->n_site == SITE_KEYS)) {
         return err_set(e, ERR_LIMIT, "%s is full", ring->name);
     }
     CLEANUP(buf_clear) struct buf bytes = BUF(KEYRING_RECORD);
@@ -222,6 +242,9 @@ int keyring_add(struct keyring *ring, struct keyring_id id, struct err *e)
     if (r == 0) {
         *keyring_table_put(&ring->table, id) = x;
         ring->held++;
+        if (site) {
+            ring->site[ring->n_site++] = id.id;
+        }
     }
     key_sub_clear(&x.key);
     return r;

@@ -43,6 +43,11 @@ MUST_CHECK int keyring_get(const struct keyring *ring, struct keyring_id id, str
  * the same id comes again. An erased id is ERR_CONFLICT. */
 MUST_CHECK int keyring_add(struct keyring *ring, struct keyring_id id, struct err *e);
 
+/* Under which key of the site an event is sealed: the newest whose id is not above its index. The
+ * first has id 0; another is made only when the keyring was lost, with the index from which on it
+ * counts, so that what the lost one sealed is known to be lost. */
+struct keyring_id keyring_site(const struct keyring *ring, uint64_t index);
+
 /* One fdatasync for all added before. A failure is final: open the keyring anew. */
 MUST_CHECK int keyring_sync(struct keyring *ring, struct err *e);
 
@@ -61,3 +66,7 @@ size_t keyring_lost(const struct keyring *ring, const struct keyring_id *mention
 
 /* Without a key: checks header, lengths and kinds of a keyring file. Counts whole records. */
 MUST_CHECK int keyring_check(struct span file, size_t *records, size_t *torn, struct err *e);
+
+/* The same, and tells of each record; the keys stay closed. */
+typedef void (*keyring_each)(void *ctx, struct keyring_id id, enum keyring_state state);
+MUST_CHECK int keyring_list(struct span file, keyring_each each, void *ctx, struct err *e);

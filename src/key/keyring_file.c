@@ -189,6 +189,21 @@ int keyring_check(struct span file, size_t *records, size_t *torn, struct err *e
     return 0;
 }
 
+int keyring_list(struct span file, keyring_each each, void *ctx, struct err *e)
+{
+    size_t n, torn;
+    int r = keyring_check(file, &n, &torn, e);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        struct reader in = reader_of(span_of(file.p + (i + 1) * KEYRING_RECORD, FRONT));
+        struct keyring_id id = {.kind = (enum keyring_kind)reader_u8(&in)};
+        enum keyring_state state = (enum keyring_state)reader_u8(&in);
+        reader_skip(&in, 6);
+        id.id = reader_be64(&in);
+        each(ctx, id, state);
+    }
+    return r;
+}
+
 static int open_header(struct span file, const struct key_sub *record, struct keyring_table *t,
                        struct err *e)
 {

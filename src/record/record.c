@@ -191,6 +191,26 @@ static int catch_up(struct record *r, struct err *e)
     return bad < 0 ? err_wrap(e, bad, "bring the database up to date") : db_commit(&tx, e);
 }
 
+/* A key made beside events that another one sealed would hide that this one is lost. */
+static int site_key(struct record *r, struct err *e)
+{
+    struct keyring_id id = keyring_site(r->o.ring, r->committed);
+    if (keyring_state(r->o.ring, id) == KEYRING_HELD) {
+        return 0;
+    }
+    if (r->committed > 0 && !r->o.new_key) {
+        return err_set(
+            e, ERR_TRUST,
+            "the keyring lacks the key of the site, under which %" PRIu64
+            " events are sealed: put the keyring's second copy in its place; doctor says "
+            "what is lost without it",
+            r->committed);
+    }
+    id.id = r->committed;
+    int bad = keyring_add(r->o.ring, id, e);
+    return bad < 0 ? bad : keyring_sync(r->o.ring, e);
+}
+
 int record_open(int site, const struct record_opts *o, struct record **out, struct err *e)
 {
     struct record *r = mem_new(struct record);
@@ -198,13 +218,12 @@ int record_open(int site, const struct record_opts *o, struct record **out, stru
     r->journal = (struct journal){.dir = -1, .fd = -1};
     int bad = file_open_dir(site, "log", &r->log_dir, e);
     bad = bad < 0 ? bad : file_open_dir(site, "details", &r->details_dir, e);
-    bad = bad < 0 ? bad : keyring_add(o->ring, (struct keyring_id){KEYRING_SITE, 0}, e);
-    bad = bad < 0 ? bad : keyring_sync(o->ring, e);
     bad = bad < 0 ? bad : open_log(r, e);
     bad = bad < 0 ? bad : journal_open(site, take_journaled, r, &r->journal, e);
     if (bad == 0) {
         r->committed = r->next = r->published + r->n_pending;
-        bad = erase_again(r, e);
+        bad = site_key(r, e);
+        bad = bad < 0 ? bad : erase_again(r, e);
     }
     bad = bad < 0 ? bad : catch_up(r, e);
     if (bad < 0) {
@@ -326,15 +345,18 @@ static const struct record_kind *erasing_kind(const struct record *r, struct spa
 static int erase_committed(struct record *r, size_t from, struct err *e)
 {
     struct erasure x = {0};
-    for (size_t i = from; i < r->n_pending; i++) {
+    int bad = 0;
+    for (size_t i = from; i < r->n_pending && bad == 0; i++) {
         const struct sealed *s = &r->pending[i];
         const struct record_kind *kind = erasing_kind(r, buf_view(&s->leaf));
         CLEANUP(event_clear) struct event ev = {0};
-        if (kind != NULL && read_pending(r, s, &ev, e) == 0) {
+        bad = kind == NULL ? 0 : read_pending(r, s, &ev, e);
+        if (kind != NULL && bad == 0) {
             kind->erase(&ev, note_id, &x);
         }
     }
-    return erase_keys(r, &x, e);
+    int late = erase_keys(r, &x, bad < 0 ? NULL : e);
+    return bad < 0 ? bad : late;
 }
 
 int record_commit(struct record *r, struct err *e)

@@ -47,6 +47,7 @@ struct record_opts {
     struct keyring *ring;                   /* borrowed */
     struct db *db;                          /* borrowed; migrated by the caller */
     const char *origin;                     /* of the log */
+    bool new_key; /* the keyring was lost: seal what comes under a new key of the site */
     struct sig_public log_key;
     /* What the signer signed last: size and root. */
     int (*last)(void *ctx, struct tlog_head *out, struct err *e);
@@ -61,7 +62,9 @@ struct record_opts {
 MUST_CHECK int record_create(int site, struct err *e);
 
 /* Opens, cuts a torn last frame (record_torn() tells its bytes), folds into the database and the
- * log what a crash left undone. A bad frame before a good one is ERR_TRUST with its place: rot. */
+ * log what a crash left undone. A bad frame before a good one is ERR_TRUST with its place: rot.
+ * The site's key is made with a new site only: where there are events and the keyring lacks it,
+ * ERR_TRUST, unless `new_key` says that it will not come back. */
 MUST_CHECK int record_open(int site, const struct record_opts *o, struct record **out,
                            struct err *e);
 void record_close(struct record **r);

@@ -26,6 +26,7 @@ struct opened_part {
     struct digest commitment; /* also of a part that cannot be opened */
 };
 struct opened {
+    uint64_t index;
     int64_t time;
     uint64_t org_id, account_id;
     uint16_t type; /* 0 for a public entry */

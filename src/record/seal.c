@@ -12,8 +12,6 @@
 /* Private entry: version u8, type u16, hash. */
 #define LEAF_PRIVATE ((size_t)35)
 
-static const enum keyring_kind ring_kind[PARTS] = {KEYRING_SITE, KEYRING_ORG, KEYRING_ACCOUNT};
-
 const char *part_name(enum part p)
 {
     static const char *const names[PARTS] = {"site", "org", "account"};
@@ -66,10 +64,11 @@ struct digest seal_hash(const struct opened *o)
     return digest_of(buf_view(&b));
 }
 
-static struct keyring_id ring_id(enum part p, uint64_t org, uint64_t account)
+static struct keyring_id ring_id(const struct keyring *ring, enum part p, const struct opened *o)
 {
-    uint64_t id = p == PART_ORG ? org : p == PART_ACCOUNT ? account : 0;
-    return (struct keyring_id){ring_kind[p], id};
+    return p == PART_SITE  ? keyring_site(ring, o->index)
+           : p == PART_ORG ? (struct keyring_id){KEYRING_ORG, o->org_id}
+                           : (struct keyring_id){KEYRING_ACCOUNT, o->account_id};
 }
 
 /* What a sealed part is bound to: origin, index, leaf and which part it is. */
@@ -143,7 +142,7 @@ static int write_detail(const struct opened *o, struct keyring *ring, const char
         buf_span(&plain, buf_view(&part->text));
         bound_to(&ad, origin, s->index, buf_view(&s->leaf), (enum part)p);
         buf_be32(&s->detail, (uint32_t)(plain.len + KEY_SEAL_MORE));
-        int r = keyring_get(ring, ring_id((enum part)p, o->org_id, o->account_id), &key, e);
+        int r = keyring_get(ring, ring_id(ring, (enum part)p, o), &key, e);
         r = r < 0 ? r : key_seal(&key, buf_view(&ad), buf_view(&plain), &s->detail, e);
         key_wipe(&plain);
         if (r < 0) {
@@ -158,7 +157,8 @@ int seal_event(const struct record_kind *kind, const struct event *ev, struct ke
 {
     const json_t *const parts[PARTS] = {ev->site, ev->org, ev->account};
     CLEANUP(opened_clear)
-    struct opened o = {.time = ev->time, .org_id = ev->org_id, .account_id = ev->account_id};
+    struct opened o = {
+        .index = ev->index, .time = ev->time, .org_id = ev->org_id, .account_id = ev->account_id};
     struct sealed s = SEALED_NONE;
     s.index = ev->index;
     int r = commit_parts(parts, &o, e);
@@ -176,7 +176,7 @@ static int unseal_part(struct opened *o, enum part which, struct span sealed, st
                        const struct keyring *ring, struct err *e)
 {
     struct opened_part *part = &o->part[which];
-    struct keyring_id id = ring_id(which, o->org_id, o->account_id);
+    struct keyring_id id = ring_id(ring, which, o);
     CLEANUP(key_sub_clear) struct key_sub key = {{0}};
     CLEANUP(key_wipe) struct buf plain = BUF(DETAIL_MAX + SALT);
     if (keyring_get(ring, id, &key, NULL) < 0) {
@@ -248,7 +248,7 @@ int seal_open(const struct sealed *s, const struct keyring *ring, const char *or
               struct opened *out, struct err *e)
 {
     struct span sealed[PARTS], leaf = buf_view(&s->leaf);
-    struct opened o = {0};
+    struct opened o = {.index = s->index};
     int r = read_detail(buf_view(&s->detail), &o, sealed, e);
     if (leaf.len == LEAF_PRIVATE && leaf.p[0] == VERSION) {
         o.type = (uint16_t)(leaf.p[1] << 8 | leaf.p[2]);

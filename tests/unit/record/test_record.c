@@ -87,7 +87,7 @@ static int sign_head(void *ctx, const struct tlog_head *from, const struct tlog_
     return tlog_checkpoint_sign(&c, &by, note, e);
 }
 
-static int open_site(struct site *s, struct err *e)
+static int open_site_with(struct site *s, bool new_key, struct err *e)
 {
     char path[300];
     struct record_opts o = {.kinds = tables,
@@ -95,6 +95,7 @@ static int open_site(struct site *s, struct err *e)
                             .log_key = s->pk,
                             .last = last_head,
                             .sign = sign_head,
+                            .new_key = new_key,
                             .ctx = s};
     snprintf(path, sizeof path, "%s/cordon.db", s->d.path);
     int r = keyring_open(s->d.fd, "keyring", &s->sub, &s->ring, e);
@@ -103,6 +104,11 @@ static int open_site(struct site *s, struct err *e)
     o.ring = s->ring;
     o.db = s->db;
     return r < 0 ? r : record_open(s->d.fd, &o, &s->rec, e);
+}
+
+static int open_site(struct site *s, struct err *e)
+{
+    return open_site_with(s, false, e);
 }
 
 static void close_site(struct site *s)
@@ -306,6 +312,46 @@ static void a_lost_journal_is_not_passed_over(void **state)
     end_site(&s);
 }
 
+static int add_note(struct site *s, int64_t id, struct err *e)
+{
+    CLEANUP(js_free) json_t *site = js_new();
+    js_set_int(site, "id", id);
+    struct event ev = {.kind = "gone", .site = site};
+    int r = record_append(s->rec, &ev, 1, e);
+    return r < 0 ? r : record_commit(s->rec, e);
+}
+
+static int64_t note_of(struct site *s, uint64_t index)
+{
+    struct err e;
+    CLEANUP(event_clear) struct event ev = {0};
+    CHECK_OK(record_get(s->rec, index, &ev, &e), e);
+    return ev.site == NULL ? -1 : js_int_or(ev.site, "id", -2);
+}
+
+static void a_lost_site_key_is_not_replaced_unasked(void **state)
+{
+    (void)state;
+    struct site s;
+    struct err e;
+    new_site(&s);
+    CHECK_OK(add_note(&s, 71, &e), e);
+    close_site(&s);
+    CHECK(unlinkat(s.d.fd, "keyring", 0) == 0);
+    CHECK_OK(keyring_create(s.d.fd, "keyring", &s.sub, &e), e);
+    CHECK(open_site(&s, &e) == ERR_TRUST);
+    CHECK(strstr(e.text, "the keyring lacks the key of the site") != NULL);
+    close_site(&s);
+    CHECK_OK(open_site_with(&s, true, &e), e);
+    CHECK(note_of(&s, 0) == -1); /* lost, not wrong */
+    CHECK_OK(add_note(&s, 72, &e), e);
+    CHECK(note_of(&s, 1) == 72);
+    close_site(&s);
+    CHECK_OK(open_site(&s, &e), e);
+    CHECK(note_of(&s, 0) == -1 && note_of(&s, 1) == 72);
+    end_site(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +361,7 @@ int main(void)
         TEST(a_rebuild_gives_the_same_but_for_the_erased),
         TEST(a_part_can_be_shown_alone),
         TEST(a_lost_journal_is_not_passed_over),
+        TEST(a_lost_site_key_is_not_replaced_unasked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,10 +11,12 @@
 #include "cli/print.h"
 #include "serve/local.h"
 
-static bool rebuild;
+static bool rebuild, new_keyring;
 static const struct option_def options[] = {
     {"rebuild", 0, OPTION_FLAG, NULL, "make cordon.db anew from the events; stop the server first",
      &rebuild},
+    {"new-keyring", 0, OPTION_FLAG, NULL,
+     "with --rebuild: go on without what a keyring sealed that is lost for ever", &new_keyring},
 };
 
 void doctor_say(struct doctor *d, enum doctor_state s, const char *check, const char *fmt, ...)
@@ -116,7 +118,7 @@ static int run_rebuild(struct doctor *d, struct err *e)
     CLEANUP(fd_close) int lock = -1;
     int r = app_lock(d->app, &lock, e);
     r = r < 0 ? r : open_kek(d, e);
-    r = r < 0 ? r : doctor_rebuild(d, e);
+    r = r < 0 ? r : doctor_rebuild(d, new_keyring, e);
     key_kek_close(&d->kek);
     return r;
 }
@@ -126,6 +128,9 @@ static int run(struct app *app, int argc, char **argv, struct err *e)
     (void)argv;
     struct doctor d = {.app = app};
     int r = app_operands(argc, 0, 0, "nothing more", e);
+    if (r == 0 && new_keyring && !rebuild) {
+        r = cli_usage(e, "--new-keyring goes with --rebuild");
+    }
     r = r != 0 || !rebuild ? r : run_rebuild(&d, e);
     if (r != 0) {
         return r;
@@ -147,7 +152,7 @@ static int run(struct app *app, int argc, char **argv, struct err *e)
 const struct command cmd_doctor = {
     .name = "doctor",
     .need = CLI_SITE,
-    .usage = "[--rebuild]",
+    .usage = "[--rebuild [--new-keyring]]",
     .summary = "Check a site: keys, journal, engines, disk",
     .text = "Asks the running server, or starts its processes for a moment if there is a "
             "passphrase. A keyring without a second copy is bad: one lost file would lose who has "

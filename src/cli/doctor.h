@@ -23,5 +23,5 @@ void doctor_blobs(struct doctor *d);
 void doctor_disk(struct doctor *d);
 
 /* Makes cordon.db anew from journal and log. The site's lock is held, d->kek is there
- * (doctor_rebuild.c). */
-MUST_CHECK int doctor_rebuild(struct doctor *d, struct err *e);
+ * (doctor_rebuild.c). `new_keyring`: a lost one will not come back, go on without. */
+MUST_CHECK int doctor_rebuild(struct doctor *d, bool new_keyring, struct err *e);

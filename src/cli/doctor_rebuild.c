@@ -13,6 +13,7 @@
 #include "serve/events.h"
 
 #define FRESH "cordon.db.new"
+#define KEPT "cordon.db.lost-keyring"
 
 struct rebuild {
     struct doctor *d;
@@ -20,6 +21,9 @@ struct rebuild {
     struct db *db;
     struct record *rec;
     json_t *lost; /* {"org N": true} */
+    bool new_keyring;
+    uint64_t closed;    /* deliveries whose organisation's key is lost */
+    uint64_t site_from; /* before this event the parts of the site are lost */
 };
 
 /* Only publishing asks the signer; a rebuild publishes nothing. */
@@ -57,11 +61,16 @@ static int open_ring(struct rebuild *b, struct err *e)
     const char *copy = settings_text(app->settings, SETTING_KEYRING_COPY);
     key_subkey(b->d->kek, KEY_RECORD, &sub);
     int r = keyring_open(app->site, "keyring", &sub, &b->ring, e);
+    if (r == ERR_NOTFOUND && b->new_keyring) {
+        r = keyring_create(app->site, "keyring", &sub, e);
+        return r < 0 ? r : keyring_open(app->site, "keyring", &sub, &b->ring, e);
+    }
     if (r == ERR_NOTFOUND) {
         err_set(e, r,
                 "the keyring is lost. Put its copy%s%s back as %s/keyring. Without one the sealed "
                 "events stay closed for ever: who the customers are, whose each delivery was, "
-                "where files came from; keep cordon.db, which still holds that in clear",
+                "where files came from; --new-keyring goes on so, and keeps the old database, "
+                "which still holds that in clear, as " KEPT,
                 copy[0] != 0 ? " " : "", copy, app->site_path);
     }
     return r;
@@ -81,11 +90,17 @@ static int find_lost(struct rebuild *b, uint64_t *events, struct err *e)
 {
     uint64_t n = record_size(b->rec);
     int r = 0;
+    if (keyring_state(b->ring, (struct keyring_id){KEYRING_SITE, 0}) == KEYRING_ABSENT && n > 0) {
+        b->site_from = keyring_site(b->ring, n).id;
+    }
     for (uint64_t i = 0; i < n && r == 0; i++) {
         CLEANUP(event_clear) struct event ev = {0};
         r = record_get(b->rec, i, &ev, e);
         if (r == 0 && ev.org_id != 0) {
             note_lost(b, KEYRING_ORG, "organisation", ev.org_id);
+            b->closed += strcmp(ev.kind, "grant") == 0 &&
+                         keyring_state(b->ring, (struct keyring_id){KEYRING_ORG, ev.org_id}) ==
+                             KEYRING_ABSENT;
         }
         if (r == 0 && ev.account_id != 0) {
             note_lost(b, KEYRING_ACCOUNT, "account", ev.account_id);
@@ -110,7 +125,8 @@ static int fold_all(struct rebuild *b, const char *path, struct err *e)
                             .ring = b->ring,
                             .origin = settings_text(app->settings, SETTING_REPOSITORY_NAME),
                             .last = no_last,
-                            .sign = no_sign};
+                            .sign = no_sign,
+                            .new_key = b->new_keyring};
     int r = file_open_dir(app->site, "keys", &keys, e);
     r = r < 0 ? r : key_public(keys, "log", &o.log_key, e);
     r = r < 0 ? r : db_open(path, DB_CREATE, &b->db, e);
@@ -129,6 +145,11 @@ static int replace(const struct app *app, struct rebuild *b, struct err *e)
     if (r < 0) {
         return r;
     }
+    /* what is lost from the events may stand in the old one */
+    if (b->new_keyring && linkat(app->site, "cordon.db", app->site, KEPT, 0) < 0 &&
+        errno != ENOENT && errno != EEXIST) {
+        return err_sys(e, "keep the old database as " KEPT);
+    }
     (void)unlinkat(app->site, "cordon.db-wal", 0);
     (void)unlinkat(app->site, "cordon.db-shm", 0);
     if (renameat(app->site, FRESH, app->site, "cordon.db") < 0) {
@@ -137,27 +158,35 @@ static int replace(const struct app *app, struct rebuild *b, struct err *e)
     return file_sync_dir(app->site, e);
 }
 
-static void tell(struct doctor *d, uint64_t events, const json_t *lost)
+static void tell(struct doctor *d, uint64_t events, const struct rebuild *b)
 {
-    size_t orgs = 0, n = json_object_size(lost);
+    size_t orgs = 0, n = json_object_size(b->lost);
     const char *name;
     json_t *yes;
-    json_object_foreach((json_t *)(uintptr_t)lost, name, yes)
+    json_object_foreach(b->lost, name, yes)
     {
         orgs += strncmp(name, "organisation", 12) == 0;
     }
+    if (b->site_from > 0) {
+        doctor_say(d, DOCTOR_BAD, "rebuild",
+                   "the site's key before event %" PRIu64 " is lost: who admitted what from where, "
+                   "operators, product grants and reasons entered before stay closed; enter "
+                   "operators and grants again",
+                   b->site_from);
+    }
     doctor_say(d, DOCTOR_OK, "rebuild", "cordon.db was made anew from %" PRIu64 " events", events);
     if (n > 0) {
-        doctor_say(d, DOCTOR_BAD, "rebuild",
-                   "the keyring lacks the keys of %zu organisations and %zu accounts: their "
-                   "records stay closed until its copy is restored",
-                   orgs, n - orgs);
+        doctor_say(
+            d, DOCTOR_BAD, "rebuild",
+            "the keyring lacks the keys of %zu organisations and %zu accounts: whose %" PRIu64
+            " deliveries were stays closed until its copy is restored",
+            orgs, n - orgs, b->closed);
     }
 }
 
-int doctor_rebuild(struct doctor *d, struct err *e)
+int doctor_rebuild(struct doctor *d, bool new_keyring, struct err *e)
 {
-    struct rebuild b = {.d = d, .lost = js_new()};
+    struct rebuild b = {.d = d, .lost = js_new(), .new_keyring = new_keyring};
     const struct app *app = d->app;
     CLEANUP(mem_free) char *path = mem_printf("%s/" FRESH, app->site_path);
     uint64_t events = 0;
@@ -173,7 +202,7 @@ int doctor_rebuild(struct doctor *d, struct err *e)
         remove_fresh(app);
         err_wrap(e, r, "rebuild the database; the old one is as it was");
     } else {
-        tell(d, events, b.lost);
+        tell(d, events, &b);
     }
     js_free(&b.lost);
     return r;

@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""A keyring that is lost, cut or old: what is lost is named, nothing is made up, and the log goes on (P9, P10)."""
+from cordontest import *
+
+HEADER = 88  # bytes before the first record
+
+
+def used_site():
+    site = Site()
+    files = [filler("setup.exe", 60_000, seed=1), filler("bad.exe", 5000, seed=2)]
+    with site.serve() as server:
+        site.admit(*files, product="office", version="1.0")
+        for name in ("acme", "zenith"):
+            token = site.customer(name, "office")
+            for file in files:
+                equal(server.get(f"/d/office/1.0/{os.path.basename(file)}", token=token).status, 200, "a download")
+        site.run("recall", "office/1.0/bad.exe", "--reason", "test")
+    return site, files
+
+
+def a_keyring_without_the_sites_key_is_not_given_a_new_one():
+    site, files = used_site()
+    keyring = site.file("keyring")
+    kept = read(keyring)
+    equal(len(kept) % HEADER, 0, "records of 88 bytes")
+    write(keyring, kept[:HEADER])
+    serve = site.run("serve", "--listen", f"127.0.0.1:{free_port()}", expect=FAILED)
+    contains(serve.err, "the keyring lacks the key of the site", "serve says what is wrong")
+    equal(read(keyring), kept[:HEADER], "the keyring is as it was")
+    doctor = site.run("doctor", expect=FOUND)
+    contains(doctor.out, "the key of the site is lost", "doctor: the site's key")
+    contains(doctor.out, "acme (2 deliveries)", "doctor: whose deliveries")
+    contains(doctor.out, "zenith (2 deliveries)", "doctor: whose deliveries")
+    site.run("doctor", "--rebuild", expect=FAILED)
+    write(keyring, kept)
+    equal(site.holders("--sha256", sha256(read(files[0]))), {"acme": "confirmed", "zenith": "confirmed"},
+          "with the keyring again")
+
+
+def an_old_keyring_is_named():
+    site, files = used_site()
+    keyring = site.file("keyring")
+    write(keyring, read(keyring)[:-HEADER])  # before the last account was made
+    doctor = site.run("doctor", expect=FOUND)
+    contains(doctor.out, "account user (2 deliveries)", "doctor names the account")
+    check("the key of the site" not in doctor.out, "and nothing that is there")
+
+
+def the_site_goes_on_without():
+    site, files = used_site()
+    os.unlink(site.file("keyring"))
+    site.run("doctor", "--rebuild", expect=FAILED)
+    doctor = site.run("doctor", "--rebuild", "--new-keyring", expect=FOUND)
+    contains(doctor.out, "the keys of 2 organisations and 2 accounts", "what is lost")
+    contains(doctor.out, "whose 4 deliveries were", "and how much")
+    contains(doctor.out, "the site's key before event", "and the site's")
+    check(os.path.exists(site.file("cordon.db.lost-keyring")), "the old database is kept")
+    with site.serve() as server:
+        equal(server.status("/d/office/1.0/bad.exe", token="0" * 64), 401, "no account is left")
+        site.admit(filler("setup.exe", 60_000, seed=3), product="office", version="1.1")
+        token = site.customer("acme again", "office", mail="a@acme.example", user="jane")
+        equal(server.get("/d/office/1.1/setup.exe", token=token).status, 200, "a new release, a new account")
+        equal(server.get("/d/office/1.0/bad.exe", token=token).status, 410, "the recall holds")
+    site.run("log", "verify")
+    equal(site.holders("--target", "office/1.1/setup.exe"), {"acme again": "confirmed"}, "who has the new one")
+
+
+main(a_keyring_without_the_sites_key_is_not_given_a_new_one, an_old_keyring_is_named, the_site_goes_on_without)

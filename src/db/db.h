@@ -58,6 +58,9 @@ static inline struct db_value db_value_str(const char *s)
 enum db_flags {
     DB_READ = 1,   /* read only; the file must exist, somebody else may be writing it */
     DB_CREATE = 2, /* make an empty database if there is none */
+    DB_FOLD = 4,   /* all in it can be made again from what is durable elsewhere: a commit need not
+                    * wait for the disk. A power cut may take back the last commits, whole and in
+                    * order; the file stays sound. */
 };
 
 /* `where` is the path of a file (SQLite). Without DB_CREATE a missing file is ERR_NOTFOUND; with

@@ -55,10 +55,12 @@ static int configure(struct db_sqlite_conn *c, unsigned flags, struct err *e)
         return db_sqlite_exec(c, "PRAGMA cell_size_check = ON", e);
     }
     /* secure_delete: what is erased is overwritten, because a row may be about a person */
-    return db_sqlite_exec(c,
-                          "PRAGMA cell_size_check = ON; PRAGMA synchronous = FULL;"
-                          "PRAGMA secure_delete = ON; PRAGMA journal_size_limit = " WAL_KEPT,
-                          e);
+    int r = db_sqlite_exec(c,
+                           "PRAGMA cell_size_check = ON; PRAGMA synchronous = FULL;"
+                           "PRAGMA secure_delete = ON; PRAGMA journal_size_limit = " WAL_KEPT,
+                           e);
+    return r < 0 || (flags & DB_FOLD) == 0 ? r
+                                           : db_sqlite_exec(c, "PRAGMA synchronous = NORMAL", e);
 }
 
 /* Switching to the write-ahead log needs the file for itself, and SQLite does not wait for that. */

@@ -22,6 +22,9 @@
 #define PUBLISH_EVERY CLOCK_SECOND
 #define STOP_WAIT (2 * CLOCK_SECOND)
 #define BATCH 512u /* requests answered by one commit */
+/* Nobody waits for an end to be entered, so a commit for ends alone waits this long for company:
+ * else a customer's next grant would wait for the disk twice. */
+#define END_WAIT (CLOCK_SECOND / 20)
 
 /* An answer that waits for the commit. */
 struct owed {
@@ -41,9 +44,11 @@ struct recorder {
     int web, gate;
     struct owed owed[BATCH];
     size_t n_owed;
-    json_t *stops;    /* digests whose stop web has not confirmed */
-    int64_t stop_by;  /* when the gate is answered anyway */
-    struct owed held; /* the gate's answer that waits for it */
+    size_t n_ends;      /* of those, ends */
+    int64_t ends_since; /* when the first of them came */
+    json_t *stops;      /* digests whose stop web has not confirmed */
+    int64_t stop_by;    /* when the gate is answered anyway */
+    struct owed held;   /* the gate's answer that waits for it */
     int64_t publish_at;
     json_t *alarms;     /* {"BLOB FAULT": true}: entered already */
     struct stat copied; /* the keyring as it was when its second copy was made */
@@ -150,6 +155,7 @@ static int on_end(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **
     }
     if (bad == 0) {
         owe(r, &r->web, m->seq, js_new());
+        r->ends_since = r->n_ends++ == 0 ? clock_boot() : r->ends_since;
         return IPC_LATER;
     }
     return bad;
@@ -396,10 +402,16 @@ static void settle(struct recorder *r)
             answer_one(o, bad < 0 ? &e : NULL);
         }
     }
-    r->n_owed = 0;
+    r->n_owed = r->n_ends = 0;
     if (bad < 0) {
         exit(3); /* the supervisor starts everything again from what is durable */
     }
+}
+
+static bool may_wait(const struct recorder *r)
+{
+    return r->n_ends > 0 && r->n_ends == r->n_owed && r->n_owed < BATCH / 2 &&
+           clock_boot() - r->ends_since < END_WAIT && clock_boot() < r->publish_at;
 }
 
 static void settle_held(struct recorder *r)
@@ -496,7 +508,7 @@ static void loop(struct recorder *r)
         struct pollfd p[3] = {{.fd = r->boot.sock, .events = POLLIN},
                               {.fd = r->web, .events = POLLIN},
                               {.fd = r->gate, .events = POLLIN}};
-        if (poll(p, 3, r->held.sock != NULL ? 20 : 200) < 0 && errno != EINTR) {
+        if (poll(p, 3, r->held.sock != NULL || r->n_owed > 0 ? 20 : 200) < 0 && errno != EINTR) {
             return;
         }
         take_from(r, &r->web, web_ops, ARRAY_LEN(web_ops));
@@ -504,9 +516,14 @@ static void loop(struct recorder *r)
         if (r->held.sock == NULL) {
             take_from(r, &r->gate, gate_ops, ARRAY_LEN(gate_ops));
         }
-        settle(r);
+        bool now = p[0].revents != 0 || !may_wait(r);
+        if (now) {
+            settle(r);
+        }
         settle_held(r);
-        publish(r);
+        if (now) {
+            publish(r);
+        }
         if (p[0].revents != 0 || r->gate < 0) {
             return;
         }
@@ -537,7 +554,7 @@ static int open_all(struct recorder *r, struct err *e)
     int bad = role_settings(&r->boot, &r->settings, e);
     bad = bad < 0 ? bad : boot_secret(&r->boot, "record", sub.b, e);
     bad = bad < 0 ? bad : keyring_open(r->boot.site, "keyring", &sub, &r->ring, e);
-    bad = bad < 0 ? bad : role_db(&r->boot, 0, &r->db, e);
+    bad = bad < 0 ? bad : role_db(&r->boot, DB_FOLD, &r->db, e);
     bad = bad < 0 ? bad : events_migrate(r->db, e);
     bad = bad < 0 ? bad : file_open_dir(r->boot.site, "keys", &keys, e);
     bad = bad < 0 ? bad : key_public(keys, "log", &o.log_key, e);

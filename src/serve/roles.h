@@ -14,7 +14,7 @@ int web_main(struct boot *boot);
 MUST_CHECK int role_settings(const struct boot *b, struct settings **out, struct err *e);
 /* How long each role of the repository is signed for, as settings say. */
 void role_lives(const struct settings *s, int64_t life[TUF_ROLES]);
-/* cordon.db; flags as db_open(), DB_CREATE for the recorder. */
+/* cordon.db; flags as db_open(). */
 MUST_CHECK int role_db(const struct boot *b, unsigned flags, struct db **out, struct err *e);
 /* Says why this process cannot start: to the log and to the supervisor. */
 void role_failed(const struct boot *b, const struct err *e);

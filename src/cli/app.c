@@ -86,7 +86,8 @@ int app_lock(struct app *app, int *lock, struct err *e)
             return r;
         }
         if (spent >= ask && server_runs(app)) {
-            return err_set(e, ERR_CONFLICT, "a server runs on %s: stop it first", app->site_path);
+            return err_set(e, ERR_CONFLICT, "a server runs on %s already; this needs it stopped",
+                           app->site_path);
         }
         ask = spent >= ask ? spent + 5 * CLOCK_SECOND : ask;
         if (spent > LINGER) {

@@ -43,7 +43,9 @@ struct admission {
     json_t *files; /* {path, source} of the descriptors below */
     int fds[AT_ONCE];
     size_t n;
-    json_t *skipped; /* [{path, error, message}] */
+    json_t *skipped;  /* [{path, error, message}] */
+    json_t *sources;  /* with --to: of each upload, in order */
+    json_t *misnamed; /* with --to: results of files that were not sent for their name */
     uint64_t done;
 };
 
@@ -86,33 +88,60 @@ static int flush_files(struct admission *a, struct err *e)
     return r;
 }
 
-/* The name under which a file is uploaded; the server takes no other. */
-static int upload_name(const struct walk_file *f, struct buf *out, struct err *e)
+/* The name under which a file is uploaded; the server takes no other. False: it has none. */
+static bool upload_name(const struct walk_file *f, struct buf *out, struct err *e)
 {
     CLEANUP(buf_clear) struct buf better = BUF(LIMIT_TARGET + 1);
-    int r = tuf_check_name(span_str(f->path), &better, e);
-    if (r == 0) {
+    if (tuf_check_name(span_str(f->path), &better, e) == 0) {
         buf_str(out, f->path);
-    } else if (may_rename && better.len > 0) {
-        buf_str(out, buf_text(&better));
-        r = 0;
-    } else {
-        err_wrap(e, r, "%s (--rename would take \"%s\")", f->source, buf_text(&better));
+        return true;
     }
-    return r;
+    if (may_rename && better.len > 0) {
+        buf_str(out, buf_text(&better));
+        return true;
+    }
+    size_t used = strlen(e->text);
+    if (better.len > 0) {
+        snprintf(e->text + used, sizeof e->text - used, ": --rename would make it \"%s\"",
+                 buf_text(&better));
+    }
+    return false;
+}
+
+/* The same result as a site gives that sees the name itself. */
+static void note_misnamed(struct admission *a, const char *source, const char *why)
+{
+    json_t *j = js_new();
+    js_set_str(j, "path", source);
+    js_set_str(j, "verdict", "none");
+    js_set(j, "findings", js_list());
+    js_set_bool(j, "published", false);
+    js_set_str(j, "state", "refused");
+    js_set_str(j, "reason", why);
+    js_add(a->misnamed, j);
 }
 
 static int upload(struct admission *a, const struct walk_file *f, struct err *e)
 {
     CLEANUP(buf_clear) struct buf name = BUF(LIMIT_TARGET + 1);
     CLEANUP(js_free) json_t *answer = NULL;
-    int r = upload_name(f, &name, e);
-    if (r < 0) {
-        note_skipped(a, f->source, e->text);
+    if (!upload_name(f, &name, e)) {
+        note_misnamed(a, f->source, e->text);
         return 0;
     }
-    r = remote_upload(&a->remote, a->batch, buf_text(&name), f->fd, &answer, e);
+    js_add_str(a->sources, f->source);
+    int r = remote_upload(&a->remote, a->batch, buf_text(&name), f->fd, &answer, e);
     return r < 0 ? err_wrap(e, r, "upload %s", f->source) : 0;
+}
+
+/* What was uploaded is named as it is here, as without --to. */
+static void complete_results(const struct admission *a, json_t *results)
+{
+    size_t n = json_array_size(a->sources);
+    for (size_t i = 0; i < n && n == json_array_size(results); i++) {
+        js_set(json_array_get(results, i), "path", json_incref(json_array_get(a->sources, i)));
+    }
+    json_array_extend(results, a->misnamed);
 }
 
 static int one_file(void *ctx, const struct walk_file *f, struct err *e)
@@ -298,12 +327,20 @@ static int admit(struct admission *a, char **paths, size_t n, struct err *e)
         r = err_set(e, ERR_NOTFOUND, "there is no file in %s", paths[0]);
     }
     r = r < 0 ? r : end(a, &answer, e);
-    return r < 0 ? r : tell(a, json_object_get(answer, "results"));
+    if (r < 0) {
+        return r;
+    }
+    complete_results(a, json_object_get(answer, "results"));
+    return tell(a, json_object_get(answer, "results"));
 }
 
 static int run(struct app *app, int argc, char **argv, struct err *e)
 {
-    struct admission a = {.app = app, .files = js_list(), .skipped = js_list()};
+    struct admission a = {.app = app,
+                          .files = js_list(),
+                          .skipped = js_list(),
+                          .sources = js_list(),
+                          .misnamed = js_list()};
     int r = app_operands(argc, 1, -1, "files or folders to admit", e);
     if (r == 0 && (product == NULL || version == NULL)) {
         r = cli_usage(e, "--product and --version are needed");
@@ -319,6 +356,8 @@ static int run(struct app *app, int argc, char **argv, struct err *e)
     remote_clear(&a.remote);
     js_free(&a.files);
     js_free(&a.skipped);
+    js_free(&a.sources);
+    js_free(&a.misnamed);
     return r;
 }
 

@@ -66,7 +66,7 @@ static bool server_runs(struct app *app)
     struct local_opts o = {
         .site = app->site, .path = app->site_path, .settings_text = app->settings_text};
     bool yes = local_connect(&o, &app->control, NULL) == 0 &&
-               app_call(app, "ping", js_new(), NULL, 0, &answer, NULL) == 0 &&
+               app_call(app, "ping", js_new(), &answer, NULL) == 0 &&
                js_bool_or(answer, "server", false);
     fd_close(&app->control);
     return yes;
@@ -134,8 +134,8 @@ static void show_progress(const struct app *app, const json_t *p)
     }
 }
 
-int app_call(struct app *app, const char *op, json_t *take, const int *fds, size_t n_fds,
-             json_t **answer, struct err *e)
+int app_call_files(struct app *app, const char *op, json_t *take, struct app_files files,
+                   json_t **answer, struct err *e)
 {
     CLEANUP(js_free) json_t *q = take;
     js_set_str(q, "op", op);
@@ -143,7 +143,7 @@ int app_call(struct app *app, const char *op, json_t *take, const int *fds, size
     if (r == 0 && app->control < 0) {
         r = app_connect(app, false, e);
     }
-    r = r < 0 ? r : ipc_send(app->control, ++app->seq, q, fds, n_fds, e);
+    r = r < 0 ? r : ipc_send(app->control, ++app->seq, q, files.fd, files.n, e);
     while (r == 0) {
         CLEANUP(ipc_msg_clear) struct ipc_msg m = {0};
         r = ipc_recv(app->control, &m, e);
@@ -165,10 +165,15 @@ int app_call(struct app *app, const char *op, json_t *take, const int *fds, size
     return r;
 }
 
+int app_call(struct app *app, const char *op, json_t *take, json_t **answer, struct err *e)
+{
+    return app_call_files(app, op, take, (struct app_files){0}, answer, e);
+}
+
 int app_do(struct app *app, const char *op, json_t *take, const char *text, struct err *e)
 {
     CLEANUP(js_free) json_t *answer = NULL;
-    int r = app_call(app, op, take, NULL, 0, &answer, e);
+    int r = app_call(app, op, take, &answer, e);
     if (r < 0) {
         return r;
     }

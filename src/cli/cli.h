@@ -52,9 +52,16 @@ int cli_main(int argc, char **argv);
 /* ---- for commands ---- */
 
 /* Asks the gate (opened at the first call): sets "op", sends, shows progress, returns the answer
- * (new reference). `fds` may be NULL. The request is taken. */
-MUST_CHECK int app_call(struct app *app, const char *op, json_t *take, const int *fds, size_t n_fds,
-                        json_t **answer, struct err *e);
+ * (new reference). The request is taken. */
+MUST_CHECK int app_call(struct app *app, const char *op, json_t *take, json_t **answer,
+                        struct err *e);
+/* With descriptors, which stay the caller's. */
+struct app_files {
+    const int *fd;
+    size_t n;
+};
+MUST_CHECK int app_call_files(struct app *app, const char *op, json_t *take, struct app_files files,
+                              json_t **answer, struct err *e);
 /* The same when the answer is printed as it is with --json, and `text` (may be NULL: nothing) is
  * printed else. */
 MUST_CHECK int app_do(struct app *app, const char *op, json_t *take, const char *text,

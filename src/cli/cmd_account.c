@@ -44,7 +44,7 @@ static int add_run(struct app *app, int argc, char **argv, struct err *e)
     if (renew) {
         js_set_bool(q, "renew", true);
     }
-    r = app_call(app, "account.add", q, NULL, 0, &answer, e);
+    r = app_call(app, "account.add", q, &answer, e);
     if (r < 0) {
         return r;
     }
@@ -138,7 +138,7 @@ static int list_run(struct app *app, int argc, char **argv, struct err *e)
         js_free(&q);
         return r;
     }
-    r = app_call(app, "account.list", q, NULL, 0, &answer, e);
+    r = app_call(app, "account.list", q, &answer, e);
     if (r == 0) {
         print_list(app, json_object_get(answer, "accounts"), columns, ARRAY_LEN(columns),
                    "No account yet. Next: cordon account add --org NAME USER");
@@ -170,7 +170,7 @@ static int import_run(struct app *app, int argc, char **argv, struct err *e)
     json_t *q = js_new();
     js_set_str(q, "htpasswd", buf_text(&text));
     js_set_str(q, "org", org);
-    r = app_call(app, "account.import", q, NULL, 0, &answer, e);
+    r = app_call(app, "account.import", q, &answer, e);
     if (r < 0) {
         return r;
     }

@@ -66,7 +66,7 @@ static int begin(struct admission *a, json_t *take, struct err *e)
     CLEANUP(js_free) json_t *q = take;
     CLEANUP(js_free) json_t *answer = NULL;
     int r = to != NULL ? remote_call(&a->remote, "admit.begin", q, &answer, e)
-                       : app_call(a->app, "admit.begin", json_incref(q), NULL, 0, &answer, e);
+                       : app_call(a->app, "admit.begin", json_incref(q), &answer, e);
     return r < 0 ? r : js_u64(answer, "batch", &a->batch, e);
 }
 
@@ -80,7 +80,7 @@ static int flush_files(struct admission *a, struct err *e)
     js_set_int(q, "batch", (int64_t)a->batch);
     js_set(q, "files", a->files);
     a->files = js_list();
-    int r = app_call(a->app, "admit.files", q, a->fds, a->n, &answer, e);
+    int r = app_call_files(a->app, "admit.files", q, (struct app_files){a->fds, a->n}, &answer, e);
     for (size_t i = 0; i < a->n; i++) {
         fd_close(&a->fds[i]);
     }
@@ -174,7 +174,7 @@ static int end(struct admission *a, json_t **answer, struct err *e)
         progress("sign and publish", a->done, a->total, NULL);
     }
     int r = to != NULL ? remote_call(&a->remote, "admit.end", q, answer, e)
-                       : app_call(a->app, "admit.end", json_incref(q), NULL, 0, answer, e);
+                       : app_call(a->app, "admit.end", json_incref(q), answer, e);
     progress_end();
     return r;
 }

@@ -67,7 +67,7 @@ static void say_engines(struct doctor *d, const json_t *scan)
 static int ask_gate(struct doctor *d, struct err *e)
 {
     CLEANUP(js_free) json_t *answer = NULL;
-    int r = app_call(d->app, "metrics", js_new(), NULL, 0, &answer, e);
+    int r = app_call(d->app, "metrics", js_new(), &answer, e);
     if (r == 0) {
         const json_t *log = json_object_get(answer, "log");
         doctor_say(d, DOCTOR_OK, "journal", "read to its end: %lld events",

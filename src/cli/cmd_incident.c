@@ -156,7 +156,7 @@ static int run(struct app *app, int argc, char **argv, struct err *e)
     CLEANUP(js_free) json_t *q = js_new();
     int r = app_operands(argc, 0, 0, "criteria with options only", e);
     r = r != 0 ? r : criteria(q, e);
-    r = r != 0 ? r : app_call(app, "incident.scope", json_incref(q), NULL, 0, &answer, e);
+    r = r != 0 ? r : app_call(app, "incident.scope", json_incref(q), &answer, e);
     if (r != 0) {
         return r;
     }

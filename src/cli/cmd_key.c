@@ -112,7 +112,7 @@ static int rotate_run(struct app *app, int argc, char **argv, struct err *e)
     }
     json_t *q = js_new();
     js_set_str(q, "role", argv[0]);
-    r = app_call(app, "key.rotate", q, NULL, 0, &answer, e);
+    r = app_call(app, "key.rotate", q, &answer, e);
     if (r == 0 && app->json) {
         app_print_json(answer);
     } else if (r == 0) {

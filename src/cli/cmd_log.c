@@ -34,7 +34,7 @@ static int index_of_target(struct app *app, const char *target, uint64_t *out, s
     json_t *q = js_new();
     js_set(q, "product", json_stringn((const char *)product.p, product.len));
     js_set(q, "version", json_stringn((const char *)version.p, version.len));
-    int r = app_call(app, "release.show", q, NULL, 0, &answer, e);
+    int r = app_call(app, "release.show", q, &answer, e);
     const json_t *all = json_object_get(answer, "targets");
     for (size_t i = 0; i < json_array_size(all) && r == 0; i++) {
         const json_t *t = json_array_get(all, i);
@@ -88,13 +88,13 @@ static int prove_run(struct app *app, int argc, char **argv, struct err *e)
     if (r == 0 && text_u64(span_str(argv[0]), TLOG_MAX, &index, NULL) < 0) {
         r = index_of_target(app, argv[0], &index, e);
     }
-    r = r != 0 ? r : app_call(app, "log.checkpoint", js_new(), NULL, 0, &answer, e);
+    r = r != 0 ? r : app_call(app, "log.checkpoint", js_new(), &answer, e);
     r = r != 0 ? r : prove(app, index, &p, e);
     if (r == 0 && part != NULL) {
         json_t *q = js_new();
         js_set_int(q, "index", (int64_t)index);
         js_set_str(q, "part", part);
-        r = app_call(app, "log.part", q, NULL, 0, &opened, e);
+        r = app_call(app, "log.part", q, &opened, e);
     }
     if (r == 0 && app->json) {
         CLEANUP(js_free) json_t *j = js_new();
@@ -155,7 +155,7 @@ static void print_event(const struct app *app, const json_t *ev)
 static int log_size(struct app *app, uint64_t *out, struct err *e)
 {
     CLEANUP(js_free) json_t *head = NULL;
-    int r = app_call(app, "log.head", js_new(), NULL, 0, &head, e);
+    int r = app_call(app, "log.head", js_new(), &head, e);
     return r < 0 ? r : js_u64(head, "size", out, e);
 }
 
@@ -166,7 +166,7 @@ static int print_from(struct app *app, uint64_t *at, uint64_t size, struct err *
         CLEANUP(js_free) json_t *ev = NULL;
         json_t *q = js_new();
         js_set_int(q, "index", (int64_t)*at);
-        r = app_call(app, "log.event", q, NULL, 0, &ev, e);
+        r = app_call(app, "log.event", q, &ev, e);
         if (r == 0) {
             print_event(app, ev);
         }

@@ -50,7 +50,7 @@ static int run(struct app *app, int argc, char **argv, struct err *e)
     js_set_str(q, "name", s.name);
     js_set_str(q, "role", role);
     js_set_str(q, "public", buf_text(&hex));
-    r = app_call(app, "operator.add", q, NULL, 0, &answer, e);
+    r = app_call(app, "operator.add", q, &answer, e);
     if (r == 0) {
         show(app, &s, answer);
     }

@@ -60,7 +60,7 @@ static int import_run(struct app *app, int argc, char **argv, struct err *e)
     }
     json_t *q = js_new();
     js_set_str(q, "csv", buf_text(&csv));
-    r = app_call(app, "org.import", q, NULL, 0, &answer, e);
+    r = app_call(app, "org.import", q, &answer, e);
     if (r < 0) {
         return r;
     }
@@ -134,7 +134,7 @@ static int list_run(struct app *app, int argc, char **argv, struct err *e)
     };
     CLEANUP(js_free) json_t *answer = NULL;
     int r = app_operands(argc, 0, 0, "nothing more", e);
-    r = r != 0 ? r : app_call(app, "org.list", js_new(), NULL, 0, &answer, e);
+    r = r != 0 ? r : app_call(app, "org.list", js_new(), &answer, e);
     if (r == 0) {
         print_list(app, json_object_get(answer, "organisations"), columns, ARRAY_LEN(columns),
                    "No organisation yet. Next: cordon org add NAME --contact MAIL");

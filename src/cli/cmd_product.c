@@ -18,7 +18,7 @@ static const struct option_def options[] = {
 
 static int list(struct app *app, json_t **out, struct err *e)
 {
-    return app_call(app, "product.list", js_new(), NULL, 0, out, e);
+    return app_call(app, "product.list", js_new(), out, e);
 }
 
 /* What was set before, so that one option does not undo the other. */

@@ -18,7 +18,7 @@ static int list_run(struct app *app, int argc, char **argv, struct err *e)
     };
     CLEANUP(js_free) json_t *answer = NULL;
     int r = app_operands(argc, 0, 0, "nothing more", e);
-    r = r != 0 ? r : app_call(app, "release.list", js_new(), NULL, 0, &answer, e);
+    r = r != 0 ? r : app_call(app, "release.list", js_new(), &answer, e);
     if (r == 0) {
         print_list(app, json_object_get(answer, "releases"), columns, ARRAY_LEN(columns),
                    "No release yet. Next: cordon admit --product NAME --version VERSION PATH...");
@@ -53,7 +53,7 @@ static int show_run(struct app *app, int argc, char **argv, struct err *e)
     };
     CLEANUP(js_free) json_t *answer = NULL;
     int r = app_operands(argc, 2, 2, "a product and a version", e);
-    r = r != 0 ? r : app_call(app, "release.show", product_version(argv), NULL, 0, &answer, e);
+    r = r != 0 ? r : app_call(app, "release.show", product_version(argv), &answer, e);
     if (r != 0) {
         return r;
     }
@@ -121,7 +121,7 @@ static int change(struct app *app, const char *op, int argc, char **argv, json_t
     js_set_str(q, "what", argv[0]);
     js_set_str(q, "reason", reason);
     js_set_str(q, "replace", replacement);
-    return app_call(app, op, q, NULL, 0, answer, e);
+    return app_call(app, op, q, answer, e);
 }
 
 /* What happened, and the next step. */
@@ -230,7 +230,7 @@ static int stop_run(struct app *app, int argc, char **argv, struct err *e)
     }
     json_t *q = js_new();
     js_set_str(q, "reason", reason);
-    r = app_call(app, "stop.all", q, NULL, 0, &answer, e);
+    r = app_call(app, "stop.all", q, &answer, e);
     if (r == 0 && app->json) {
         app_print_json(answer);
     } else if (r == 0) {

@@ -57,7 +57,8 @@ static int run(struct app *app, int argc, char **argv, struct err *e)
     int r = app_operands(argc, 1, IPC_FDS, "one to sixteen rule files", e);
     r = r != 0 ? r : open_rules(argv, (size_t)argc, fds, names, e);
     if (r == 0) {
-        r = app_call(app, "retro", json_incref(q), fds, (size_t)argc, &answer, e);
+        r = app_call_files(app, "retro", json_incref(q), (struct app_files){fds, (size_t)argc},
+                           &answer, e);
     }
     js_free(&q);
     for (size_t i = 0; i < IPC_FDS; i++) {

@@ -125,40 +125,58 @@ static bool is_group(const char *name)
     return false;
 }
 
+/* Where the command's name stands: options may stand before it and are read again with its own. */
+static int find_name(int argc, char **argv)
+{
+    static const char *const ends[] = {"--help", "-h", "--version"};
+    static const char *const valued[] = {"-C", "--site", "--passphrase-file"};
+    int at = 1;
+    while (at < argc && argv[at][0] == '-') {
+        int step = 1;
+        for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+            if (strcmp(argv[at], ends[i]) == 0) {
+                return at;
+            }
+            step = strcmp(argv[at], valued[i]) == 0 ? 2 : step;
+        }
+        at += step;
+    }
+    return at;
+}
+
+/* No command: the overview, on stdout if it was asked for. */
+static int overview(const char *asked)
+{
+    if (asked != NULL && strcmp(asked, "--version") == 0) {
+        puts("cordon " CORDON_VERSION);
+        return CLI_DONE;
+    }
+    help_all(asked != NULL ? stdout : stderr);
+    return asked != NULL ? CLI_DONE : CLI_USAGE;
+}
+
 int cli_main(int argc, char **argv)
 {
-    int at = 1;
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
         app.json = app.json || strcmp(argv[i], "--json") == 0; /* also for errors before its turn */
     }
-    /* options that stand before the command's name: they are read again with its own */
-    while (at < argc && argv[at][0] == '-' && strcmp(argv[at], "--help") != 0 &&
-           strcmp(argv[at], "-h") != 0 && strcmp(argv[at], "--version") != 0) {
-        bool value = strcmp(argv[at], "-C") == 0 || strcmp(argv[at], "--site") == 0 ||
-                     strcmp(argv[at], "--passphrase-file") == 0;
-        at += value ? 2 : 1;
-    }
+    int at = find_name(argc, argv), words = 1;
     if (at >= argc || argv[at][0] == '-') {
-        if (at < argc && strcmp(argv[at], "--version") == 0) {
-            puts("cordon " CORDON_VERSION);
-            return CLI_DONE;
-        }
-        help_all(at < argc ? stdout : stderr);
-        return at < argc ? CLI_DONE : CLI_USAGE;
+        return overview(at < argc ? argv[at] : NULL);
     }
-    const char *name = argv[at];
-    const struct command *c = cli_find(NULL, name);
-    int words = 1;
-    if (c == NULL && is_group(name)) {
+    const char *group = NULL, *name = argv[at];
+    if (is_group(name) && cli_find(NULL, name) == NULL) {
         if (at + 1 >= argc || argv[at + 1][0] == '-') {
             help_group(at + 1 < argc ? stdout : stderr, name);
             return at + 1 < argc ? CLI_DONE : CLI_USAGE;
         }
-        c = cli_find(name, argv[at + 1]);
+        group = name;
+        name = argv[at + 1];
         words = 2;
     }
+    const struct command *c = cli_find(group, name);
     if (c == NULL) {
-        return words == 2 ? unknown(name, argv[at + 1]) : unknown(NULL, name);
+        return unknown(group, name);
     }
     /* drop the command's words, so that options before and after them are read alike */
     memmove(argv + at, argv + at + words, (size_t)(argc - at - words + 1) * sizeof *argv);

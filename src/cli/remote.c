@@ -24,17 +24,16 @@ void remote_clear(struct remote *r)
     secret_clear(&r->secret);
 }
 
-void remote_sign(const struct secret *s, const char *method, const char *path, const char *query,
-                 const struct digest *body, const char *time, const char *nonce, struct buf *out)
+void remote_sign(const struct secret *s, const struct remote_request *q, struct buf *out)
 {
     char hex[DIGEST_TEXT + 1];
     uint8_t sig[SIG_LEN];
     CLEANUP(buf_clear) struct buf text = BUF(16384);
-    buf_fmt(&text, "cordon-request/v1\n%s\n%s%s%s\n%s\n%s\n%s\n", method, path,
-            query[0] != 0 ? "?" : "", query, time, nonce, digest_text(body, hex));
+    buf_fmt(&text, "cordon-request/v1\n%s\n%s%s%s\n%s\n%s\n%s\n", q->method, q->path,
+            q->query[0] != 0 ? "?" : "", q->query, q->time, q->nonce, digest_text(&q->body, hex));
     secret_sign(s, buf_view(&text), sig);
-    buf_fmt(out, "X-Cordon-Operator: %s\nX-Cordon-Time: %s\nX-Cordon-Nonce: %s\n", s->name, time,
-            nonce);
+    buf_fmt(out, "X-Cordon-Operator: %s\nX-Cordon-Time: %s\nX-Cordon-Nonce: %s\n", s->name, q->time,
+            q->nonce);
     buf_str(out, "X-Cordon-Signature: ");
     text_base64(out, span_of(sig, sizeof sig));
     buf_str(out, "\n");
@@ -57,8 +56,8 @@ static int read_answer(const struct http_answer *a, const char *url, json_t **ou
                    "%s answered with status %d: is a Cordon server there?", url, a->status);
 }
 
-static int send_signed(const struct remote *r, const char *method, const char *path,
-                       const char *query, const struct digest *digest, struct span body, int fd,
+/* `take` has method, path, query and digest; the body is a span or a file. */
+static int send_signed(const struct remote *r, struct remote_request take, struct span body, int fd,
                        json_t **answer, struct err *e)
 {
     uint8_t random[16];
@@ -69,8 +68,9 @@ static int send_signed(const struct remote *r, const char *method, const char *p
     CLEANUP(http_answer_clear) struct http_answer a = {0};
     random_bytes(random, sizeof random);
     text_hex(&nonce, span_of(random, sizeof random));
-    remote_sign(&r->secret, method, path, query, digest, clock_text(clock_now(), true, time),
-                buf_text(&nonce), &lines);
+    take.time = clock_text(clock_now(), true, time);
+    take.nonce = buf_text(&nonce);
+    remote_sign(&r->secret, &take, &lines);
     int bad = buf_done(&lines, "the headers", e);
     if (bad < 0) {
         return bad;
@@ -84,8 +84,9 @@ static int send_signed(const struct remote *r, const char *method, const char *p
     size_t len = strlen(r->url);
     int base = (int)(r->url[len - 1] == '/' ? len - 1 : len);
     CLEANUP(mem_free)
-    char *url = mem_printf("%.*s%s%s%s", base, r->url, path, query[0] != 0 ? "?" : "", query);
-    struct http_request q = {.method = method,
+    char *url = mem_printf("%.*s%s%s%s", base, r->url, take.path, take.query[0] != 0 ? "?" : "",
+                           take.query);
+    struct http_request q = {.method = take.method,
                              .url = url,
                              .headers = headers,
                              .body = body,
@@ -103,7 +104,8 @@ int remote_call(const struct remote *r, const char *op, const json_t *q, json_t 
     js_write(&body, q);
     int bad = buf_done(&body, "the request", e);
     struct digest d = digest_of(buf_view(&body));
-    return bad < 0 ? bad : send_signed(r, "POST", path, "", &d, buf_view(&body), 0, answer, e);
+    struct remote_request signs = {.method = "POST", .path = path, .query = "", .body = d};
+    return bad < 0 ? bad : send_signed(r, signs, buf_view(&body), 0, answer, e);
 }
 
 static int hash(int fd, struct digest *out, struct err *e)
@@ -135,5 +137,6 @@ int remote_upload(const struct remote *r, uint64_t batch, const char *path, int 
     CLEANUP(mem_free)
     char *query = mem_printf("batch=%llu&path=%s&sha256=%s", (unsigned long long)batch, path,
                              digest_text(&d, hex));
-    return send_signed(r, "PUT", API "upload", query, &d, SPAN_NONE, fd, answer, e);
+    struct remote_request q = {.method = "PUT", .path = API "upload", .query = query, .body = d};
+    return send_signed(r, q, SPAN_NONE, fd, answer, e);
 }

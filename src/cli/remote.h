@@ -20,7 +20,10 @@ MUST_CHECK int remote_call(const struct remote *r, const char *op, const json_t 
 MUST_CHECK int remote_upload(const struct remote *r, uint64_t batch, const char *path, int fd,
                              json_t **answer, struct err *e);
 
-/* The headers that sign a request (X-Cordon-...), appended as lines; `time` and `nonce` (32 hex
- * digits) are the caller's. `query` has no '?', "" for none. */
-void remote_sign(const struct secret *s, const char *method, const char *path, const char *query,
-                 const struct digest *body, const char *time, const char *nonce, struct buf *out);
+/* The headers that sign a request (X-Cordon-...), appended as lines. */
+struct remote_request {
+    const char *method, *path, *query; /* query without '?', "" for none */
+    const char *time, *nonce;          /* clock_text(), 32 hex digits */
+    struct digest body;
+};
+void remote_sign(const struct secret *s, const struct remote_request *q, struct buf *out);

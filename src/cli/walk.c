@@ -32,8 +32,14 @@ static const char *what_it_is(mode_t mode)
                                             : "no regular file";
 }
 
-static int one_file(struct walk *w, int dir, const char *name, const char *path, const char *source,
-                    struct err *e)
+/* A name in an open folder, and what it is called. */
+struct place {
+    int dir;
+    const char *name;          /* in it */
+    const char *path, *source; /* as in struct walk_file */
+};
+
+static int one_file(struct walk *w, const struct place *at, struct err *e)
 {
     struct stat st;
     w->files++;
@@ -41,38 +47,38 @@ static int one_file(struct walk *w, int dir, const char *name, const char *path,
         return 0;
     }
     CLEANUP(fd_close)
-    int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int fd = openat(at->dir, at->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0) {
         w->files--;
-        return skip(w, source, strerror(errno));
+        return skip(w, at->source, strerror(errno));
     }
     if (!S_ISREG(st.st_mode)) { /* exchanged since it was looked at */
         w->files--;
-        return skip(w, source, what_it_is(st.st_mode));
+        return skip(w, at->source, what_it_is(st.st_mode));
     }
-    struct walk_file f = {fd, path, source, (uint64_t)st.st_size};
+    struct walk_file f = {fd, at->path, at->source, (uint64_t)st.st_size};
     return w->file(w->ctx, &f, e);
 }
 
-static int entry(struct walk *w, int dir, const char *name, const char *path, const char *source,
-                 int depth, struct err *e)
+static int entry(struct walk *w, const struct place *at, int depth, struct err *e)
 {
     struct stat st;
-    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-        return skip(w, source, strerror(errno));
+    if (fstatat(at->dir, at->name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        return skip(w, at->source, strerror(errno));
     }
     if (S_ISREG(st.st_mode)) {
-        return one_file(w, dir, name, path, source, e);
+        return one_file(w, at, e);
     }
     if (!S_ISDIR(st.st_mode)) {
-        return skip(w, source, what_it_is(st.st_mode));
+        return skip(w, at->source, what_it_is(st.st_mode));
     }
-    if (depth >= DEPTH || strlen(source) > LIMIT_PATH) {
-        return skip(w, source, "too deep");
+    if (depth >= DEPTH || strlen(at->source) > LIMIT_PATH) {
+        return skip(w, at->source, "too deep");
     }
     CLEANUP(fd_close)
-    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd < 0 ? skip(w, source, strerror(errno)) : walk_dir(w, fd, path, source, depth + 1, e);
+    int fd = openat(at->dir, at->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? skip(w, at->source, strerror(errno))
+                  : walk_dir(w, fd, at->path, at->source, depth + 1, e);
 }
 
 /* Names of a folder; one that is a folder carries a '/' at its end, so that their order is that of
@@ -144,7 +150,8 @@ static int walk_dir(struct walk *w, int dir, const char *path, const char *sourc
         CLEANUP(mem_free) char *below = mem_printf("%s%s%s", path, path[0] != 0 ? "/" : "", name);
         bool slash = source[0] != 0 && source[strlen(source) - 1] == '/';
         CLEANUP(mem_free) char *full = mem_printf("%s%s%s", source, slash ? "" : "/", name);
-        r = entry(w, dir, name, below, full, depth, e);
+        struct place at = {dir, name, below, full};
+        r = entry(w, &at, depth, e);
     }
     return r;
 }
@@ -158,7 +165,8 @@ static int named(struct walk *w, const char *path, struct err *e)
     }
     const char *slash = strrchr(path, '/');
     const char *base = slash != NULL && slash[1] != 0 ? slash + 1 : path;
-    return entry(w, AT_FDCWD, path, base, path, 0, e);
+    struct place at = {AT_FDCWD, path, base, path};
+    return entry(w, &at, 0, e);
 }
 
 int walk_paths(struct walk *w, char *const *paths, size_t n, struct err *e)

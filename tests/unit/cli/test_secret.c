@@ -55,8 +55,13 @@ static void a_request_is_signed_as_the_gate_checks_it(void **state)
     CLEANUP(buf_clear) struct buf headers = BUF(4096);
     CLEANUP(buf_clear) struct buf sig = BUF(SIG_LEN);
     CHECK_OK(secret_parse(span_str("cordon-operator:ci:" HEX), &s, &e), e);
-    remote_sign(&s, "POST", "/api/v1/admit.begin", "a=b", &body, "2001-04-19T09:12:00Z",
-                "00000000000000000000000000000001", &headers);
+    struct remote_request q = {.method = "POST",
+                               .path = "/api/v1/admit.begin",
+                               .query = "a=b",
+                               .time = "2001-04-19T09:12:00Z",
+                               .nonce = "00000000000000000000000000000001",
+                               .body = body};
+    remote_sign(&s, &q, &headers);
     snprintf(want, sizeof want,
              "cordon-request/v1\nPOST\n/api/v1/admit.begin?a=b\n2001-04-19T09:12:00Z\n"
              "00000000000000000000000000000001\n%s\n",

@@ -79,7 +79,7 @@ void http_sweep(struct http_server *s)
 
 unsigned http_open(struct http_server *s)
 {
-    return s != NULL ? lines_open(s->lines) : 0; /* NULL: a request that comes while we start */
+    return lines_open(s->lines);
 }
 
 /* ---- a call ---- */
@@ -438,6 +438,7 @@ int http_start(const struct http_opts *o, struct http_server **out, struct err *
         {MHD_OPTION_END, 0, NULL},
     };
     static const struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
+    *out = s; /* a handler may ask for it before we return */
     s->daemon = MHD_start_daemon(
         flags | (s->tls ? MHD_USE_TLS : 0), 0, NULL, NULL, on_access, s, MHD_OPTION_EXTERNAL_LOGGER,
         on_log, NULL, MHD_OPTION_LISTEN_SOCKET, o->listen, MHD_OPTION_THREAD_POOL_SIZE, o->threads,
@@ -452,6 +453,7 @@ int http_start(const struct http_opts *o, struct http_server **out, struct err *
         free(pem);
     }
     if (s->daemon == NULL) {
+        *out = NULL;
         lines_free(&s->lines);
         pthread_mutex_destroy(&s->lock);
         free(s);
@@ -460,7 +462,6 @@ int http_start(const struct http_opts *o, struct http_server **out, struct err *
                        "the chain and the key as PEM",
                        o->tls_pem != NULL ? " with TLS" : "");
     }
-    *out = s;
     return 0;
 }
 

@@ -31,6 +31,7 @@ struct http_opts {
     const char *tls_pem; /* certificate chain and key in one text; NULL: plain */
     struct http_handler handler;
 };
+/* *out is set before the first request is handled. */
 MUST_CHECK int http_start(const struct http_opts *o, struct http_server **out, struct err *e);
 
 /* To be called about once a second: ends connections that are too slow to ask or to read. */

@@ -393,7 +393,8 @@ static void public_pages_need_no_sign_in(void **state)
         CHECK(strstr(buf_text(&r.body), "hotfix") == NULL);
         webreply_clear(&r);
     }
-    CHECK(json_array_size(t.gate_asked) == 1); /* the sums are asked once */
+    CLEANUP(js_free) json_t *asked = webtest_gate(&t);
+    CHECK(json_array_size(asked) == 1); /* the sums are asked once */
     webtest_get(&t, "GET", "/metrics", "X-Forwarded-For: 127.0.0.1\r\n", &r);
     CHECK(r.status == 403);
     webreply_clear(&r);
@@ -430,8 +431,12 @@ static void an_upload_streams_to_the_gate(void **state)
     buf_added(&q, n);
     webtest_send(&t, buf_view(&q), &r);
     CHECK(r.status == 200 && strstr(buf_text(&r.body), "8388608") != NULL);
-    CHECK(t.upload.len == n && t.upload.p[0] == 'u' && t.upload.p[n - 1] == 'u');
-    const json_t *begin = json_array_get(t.gate_asked, 0);
+    pthread_mutex_lock(&t.lock);
+    bool all = t.upload.len == n && t.upload.p[0] == 'u' && t.upload.p[n - 1] == 'u';
+    pthread_mutex_unlock(&t.lock);
+    CHECK(all);
+    CLEANUP(js_free) json_t *asked = webtest_gate(&t);
+    const json_t *begin = json_array_get(asked, 0);
     CHECK_STR(js_str_or(begin, "query", ""), "batch=1&path=a");
     CHECK_STR(js_str_or(json_object_get(begin, "headers"), "x-cordon-operator", ""), "build");
     webreply_clear(&r);
@@ -439,7 +444,8 @@ static void an_upload_streams_to_the_gate(void **state)
                       "Content-Length: 12\r\n\r\n{\"what\":\"x\"}";
     webtest_send(&t, span_str(api), &r);
     CHECK(r.status == 403);
-    const json_t *last = json_array_get(t.gate_asked, 2);
+    CLEANUP(js_free) json_t *then = webtest_gate(&t);
+    const json_t *last = json_array_get(then, 2);
     CHECK_STR(js_str_or(last, "body", ""), "{\"what\":\"x\"}");
     CHECK_STR(js_str_or(last, "path", ""), "/api/v1/recall");
     CHECK_STR(js_str_or(last, "method", ""), "POST");

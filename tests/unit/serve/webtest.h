@@ -225,7 +225,9 @@ static void *take_upload(void *ctx)
     uint8_t part[65536];
     ssize_t n;
     while ((n = fd_read(fd, part, sizeof part)) > 0) {
+        pthread_mutex_lock(&t->lock);
         buf_add(&t->upload, part, (size_t)n);
+        pthread_mutex_unlock(&t->lock);
         usleep(300);
     }
     close(fd);
@@ -293,6 +295,15 @@ static bool webtest_heard(struct webtest *t, const char *op, size_t nth, json_t 
         usleep(10000);
     }
     return false;
+}
+
+/* What the gate was asked, a new reference. */
+static json_t *webtest_gate(struct webtest *t)
+{
+    pthread_mutex_lock(&t->lock);
+    json_t *copy = json_deep_copy(t->gate_asked);
+    pthread_mutex_unlock(&t->lock);
+    return copy;
 }
 
 static size_t webtest_count(struct webtest *t, const char *op)

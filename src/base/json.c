@@ -71,16 +71,25 @@ void js_write(struct buf *out, const json_t *j)
     }
 }
 
-static void canon_text(struct buf *out, const char *s, size_t n)
+struct canon {
+    struct buf *out;
+    bool escape; /* control characters too */
+};
+
+static void canon_text(const struct canon *c, const char *s, size_t n)
 {
-    buf_char(out, '"');
+    buf_char(c->out, '"');
     for (size_t i = 0; i < n; i++) {
-        if (s[i] == '"' || s[i] == '\\') {
-            buf_char(out, '\\');
+        if (c->escape && (unsigned char)s[i] < 0x20) {
+            buf_fmt(c->out, "\\u%04x", (unsigned)(unsigned char)s[i]);
+            continue;
         }
-        buf_char(out, s[i]);
+        if (s[i] == '"' || s[i] == '\\') {
+            buf_char(c->out, '\\');
+        }
+        buf_char(c->out, s[i]);
     }
-    buf_char(out, '"');
+    buf_char(c->out, '"');
 }
 
 static int by_bytes(const void *a, const void *b)
@@ -88,9 +97,9 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static int canon(struct buf *out, const json_t *j, int depth, struct err *e);
+static int canon(const struct canon *c, const json_t *j, int depth, struct err *e);
 
-static int canon_object(struct buf *out, const json_t *j, int depth, struct err *e)
+static int canon_object(const struct canon *c, const json_t *j, int depth, struct err *e)
 {
     size_t n = json_object_size(j), i = 0;
     const char **names = calloc(n + 1, sizeof *names);
@@ -104,54 +113,54 @@ static int canon_object(struct buf *out, const json_t *j, int depth, struct err 
         names[i++] = json_object_iter_key(it);
     }
     qsort(names, n, sizeof *names, by_bytes);
-    buf_char(out, '{');
+    buf_char(c->out, '{');
     for (i = 0; i < n && r == 0; i++) {
-        for (const char *c = names[i]; *c != 0 && r == 0; c++) {
-            if ((*c & 0x80) != 0) {
+        for (const char *at = names[i]; *at != 0 && r == 0; at++) {
+            if ((*at & 0x80) != 0) {
                 r = err_set(e, ERR_FORMAT, "member name %s is not ASCII", names[i]);
             }
         }
         if (i > 0) {
-            buf_char(out, ',');
+            buf_char(c->out, ',');
         }
-        canon_text(out, names[i], strlen(names[i]));
-        buf_char(out, ':');
-        r = r < 0 ? r : canon(out, json_object_get(j, names[i]), depth + 1, e);
+        canon_text(c, names[i], strlen(names[i]));
+        buf_char(c->out, ':');
+        r = r < 0 ? r : canon(c, json_object_get(j, names[i]), depth + 1, e);
     }
-    buf_char(out, '}');
+    buf_char(c->out, '}');
     free(names);
     return r;
 }
 
-static int canon_array(struct buf *out, const json_t *j, int depth, struct err *e)
+static int canon_array(const struct canon *c, const json_t *j, int depth, struct err *e)
 {
-    buf_char(out, '[');
+    buf_char(c->out, '[');
     for (size_t i = 0; i < json_array_size(j); i++) {
         if (i > 0) {
-            buf_char(out, ',');
+            buf_char(c->out, ',');
         }
-        int r = canon(out, json_array_get(j, i), depth + 1, e);
+        int r = canon(c, json_array_get(j, i), depth + 1, e);
         if (r < 0) {
             return r;
         }
     }
-    buf_char(out, ']');
+    buf_char(c->out, ']');
     return 0;
 }
 
-static int canon(struct buf *out, const json_t *j, int depth, struct err *e)
+static int canon(const struct canon *c, const json_t *j, int depth, struct err *e)
 {
     if (depth > LIMIT_JSON_DEPTH) {
         return err_set(e, ERR_LIMIT, "JSON nested deeper than %d", LIMIT_JSON_DEPTH);
     }
     if (json_is_object(j)) {
-        return canon_object(out, j, depth, e);
+        return canon_object(c, j, depth, e);
     }
     if (json_is_array(j)) {
-        return canon_array(out, j, depth, e);
+        return canon_array(c, j, depth, e);
     }
     if (json_is_string(j)) {
-        canon_text(out, json_string_value(j), json_string_length(j));
+        canon_text(c, json_string_value(j), json_string_length(j));
         return 0;
     }
     if (json_is_integer(j)) {
@@ -159,11 +168,11 @@ static int canon(struct buf *out, const json_t *j, int depth, struct err *e)
         if (v > INT64_C(9007199254740991) || v < -INT64_C(9007199254740991)) {
             return err_set(e, ERR_FORMAT, "integer %" PRId64 " is beyond 2^53", (int64_t)v);
         }
-        buf_fmt(out, "%" PRId64, (int64_t)v);
+        buf_fmt(c->out, "%" PRId64, (int64_t)v);
         return 0;
     }
     if (json_is_boolean(j)) {
-        buf_str(out, json_is_true(j) ? "true" : "false");
+        buf_str(c->out, json_is_true(j) ? "true" : "false");
         return 0;
     }
     return err_set(e, ERR_FORMAT, "%s has no canonical form",
@@ -172,7 +181,15 @@ static int canon(struct buf *out, const json_t *j, int depth, struct err *e)
 
 int js_canon(struct buf *out, const json_t *j, struct err *e)
 {
-    int r = canon(out, j, 0, e);
+    const struct canon c = {out, false};
+    int r = canon(&c, j, 0, e);
+    return r < 0 ? r : buf_done(out, "canonical JSON", e);
+}
+
+int js_stable(struct buf *out, const json_t *j, struct err *e)
+{
+    const struct canon c = {out, true};
+    int r = canon(&c, j, 0, e);
     return r < 0 ? r : buf_done(out, "canonical JSON", e);
 }
 

@@ -318,7 +318,8 @@ static int admit(struct admission *a, char **paths, size_t n, struct err *e)
     int r = request(&q, e);
     r = r != 0 ? r : begin(a, q, e);
     if (r != 0) {
-        return r == ERR_FORMAT ? CLI_USAGE : r; /* a product or version that cannot be one */
+        return r == ERR_FORMAT || r == ERR_LIMIT ? CLI_USAGE
+                                                 : r; /* a product or version that cannot be one */
     }
     a->total = a->app->quiet || !isatty(2) ? 0 : walk_count(paths, n);
     r = walk_paths(&w, paths, n, e);

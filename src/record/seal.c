@@ -91,7 +91,7 @@ static int commit_parts(const json_t *const parts[PARTS], struct opened *o, stru
         part->present = parts[p] != NULL;
         random_bytes(part->salt, sizeof part->salt);
         if (part->present) {
-            int r = js_canon(&part->text, parts[p], e);
+            int r = js_stable(&part->text, parts[p], e);
             if (r < 0) {
                 return err_wrap(e, r, "the %s part", part_name((enum part)p));
             }
@@ -118,7 +118,7 @@ static int write_leaf(const struct record_kind *kind, const struct event *ev,
     js_set_str(leaf, "type", kind->name);
     js_set_time(leaf, "time", ev->time);
     js_set_sha256(leaf, "private", &hash);
-    return js_canon(out, leaf, e);
+    return js_stable(out, leaf, e);
 }
 
 static int write_detail(const struct opened *o, struct keyring *ring, const char *origin,

@@ -17,6 +17,7 @@
 #include "base/ipc.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "serve/group.h"
 
 #define CONTROL "control.sock"
@@ -106,7 +107,8 @@ static bool is_loopback(const struct sockaddr *a)
 static int resolve(const char *where, struct addrinfo **out, struct err *e)
 {
     const char *colon = strrchr(where, ':');
-    if (colon == NULL || colon[1] == 0) {
+    uint64_t port = 0; /* the library would take 99999 for 34463 */
+    if (colon == NULL || text_u64(span_str(colon + 1), 65535, &port, NULL) < 0) {
         return err_set(e, ERR_FORMAT, "\"%s\" is no address; write 127.0.0.1:8080 or [::1]:8080",
                        where);
     }

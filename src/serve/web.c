@@ -275,7 +275,16 @@ static int read_pem(struct web *w, struct buf *pem, struct err *e)
         return 0;
     }
     int r = file_read(w->boot.site, path, LIMIT_CONFIG, pem, e);
-    return r < 0 ? err_wrap(e, r, "serve.tls_cert") : 0;
+    if (r < 0) {
+        return err_wrap(e, r, "serve.tls_cert");
+    }
+    const char *text = buf_text(pem); /* an empty file must never mean "without TLS" */
+    return strlen(text) == pem->len && strstr(text, "-----BEGIN CERTIFICATE-----") != NULL &&
+                   strstr(text, "PRIVATE KEY-----") != NULL
+               ? 0
+               : err_set(e, ERR_FORMAT,
+                         "serve.tls_cert: %s does not hold a certificate chain and its key as PEM",
+                         path);
 }
 
 static int start_http(struct web *w, const struct buf *pem, struct err *e)
@@ -297,7 +306,10 @@ static int start_http(struct web *w, const struct buf *pem, struct err *e)
     while (o.threads > 2 && most / o.threads < 32) {
         o.threads--;
     }
-    return http_start(&o, &w->http, e);
+    int r = http_start(&o, &w->http, e);
+    return r < 0 && pem->len > 0
+               ? err_wrap(e, r, "serve.tls_cert %s", settings_text(w->settings, SETTING_TLS_CERT))
+               : r;
 }
 
 static int open_all(struct web *w, struct err *e)

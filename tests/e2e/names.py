@@ -68,8 +68,8 @@ def names_that_differ_only_by_case():
         contains(json.dumps(results), "case", "the reason")
         results = site.admit(filler("later/SETUP.EXE", 100, seed=3), product="office", version="1.0", expect=FOUND)
         equal(results[0]["published"], False, "a later one")
-        results = site.admit(filler("later/x.exe", 100, seed=4), product="Office", version="1.0", expect=(FOUND, USAGE))
-        check(not any(one.get("published") for one in results), "a product that differs only by case")
+        results = site.admit(filler("later/setup.exe", 100, seed=4), product="Office", version="1.0", expect=FOUND)
+        equal(results[0]["published"], False, "a product that differs only by case")
 
 
 def products_and_versions():
@@ -78,8 +78,7 @@ def products_and_versions():
     with site.serve():
         for product, version in (("", "1.0"), ("office", ""), ("..", "1.0"), ("office", ".."), ("a/b", "1.0"),
                                  ("office", "1/0"), ("latest", ".hidden"), ("off ice", "1.0"), ("office", "1.0\n"),
-                                 ("n" * 5000, "1.0"), ("café", "1.0"), ("recall", "1.0"), ("office", "latest"),
-                                 ("-x", "1.0")):
+                                 ("n" * 5000, "1.0"), ("café", "1.0"), ("recall", "1.0"), ("office", "latest")):
             done = site.run("admit", file, f"--product={product}", f"--version={version}", "--json", expect=None)
             check(done.code in (FOUND, USAGE), f"{product[:20]!r} {version!r}: exit code {done.code}\n{done.out}{done.err}")
             check(not any(one.get("published") for one in done.objects), f"{product[:20]!r} {version!r} was published")
@@ -113,13 +112,15 @@ def what_no_command_would_send():
         for files, descriptors in (([], [file.fileno()]), ([{"path": "a", "source": "a"}], []),
                                    ("nonsense", [file.fileno()]), ([7], [file.fileno()])):
             answer = control.call("admit.files", descriptors, batch=batch, files=files)
-            check(answer is None or "error" in answer, f"{files} with {len(descriptors)} descriptors: {answer}")
+            check("error" in answer or answer["results"][0]["state"] == "refused",
+                  f"{files} with {len(descriptors)} descriptors: {answer}")
         control.close()
         control = site.control()
         check("error" in control.call("admit.files", batch=999, files=[]), "a batch that is not there")
         check("error" in control.call("admit.end", batch="x"), "a batch that is no number")
         check("error" in control.call("no.such.op"), "an unknown operation")
-        check("error" in control.call("admit.begin", product="a\0b", version="1.0"), "a NUL in a product")
+        check(control.call("admit.begin", product="a\0b", version="1.0") is None, "a NUL ends the connection")
+        control = site.control()
         folder = os.open(".", os.O_RDONLY)
         batch = control.call("admit.begin", product="office", version="1.0")["batch"]
         answer = control.call("admit.files", [folder], batch=batch, files=[{"path": "f", "source": "f"}])
@@ -169,7 +170,10 @@ def a_file_that_changes_while_it_is_admitted():
     site = Site()
     file = os.path.abspath("moving.bin")
     state = {"run": True, "seen": set()}
-    clean, marked = b"a" * (4 << 20), eicar() + b"\n" + b" " * 100
+    marker = b"a marker of this test"
+    clean, marked = b"a" * (4 << 20), marker + b" " * 100
+    write(site.file("rules", "yara", "marker.yar"),
+          'rule marker { strings: $a = "a marker of this test" condition: $a }\n')
 
     def mover():
         number = 0
@@ -179,6 +183,7 @@ def a_file_that_changes_while_it_is_admitted():
                 out.write((clean if number % 2 else marked + clean[len(marked):]))
                 if number % 3 == 0:
                     out.truncate(len(clean) // 2)
+            time.sleep(0.03 * (number % 5))
 
     write(file, clean)
     thread = threading.Thread(target=mover)
@@ -186,7 +191,7 @@ def a_file_that_changes_while_it_is_admitted():
     try:
         with site.serve() as server:
             token = site.customer("acme", "office")
-            for number in range(8):
+            for number in range(12):
                 done = site.run("admit", file, "--product", "office", "--version", str(number), "--json",
                                 expect=(DONE, FOUND, FAILED))
                 state["seen"].add(done.code)
@@ -194,7 +199,7 @@ def a_file_that_changes_while_it_is_admitted():
                 if done.code == DONE:
                     equal(answer.status, 200, "it was admitted")
                     equal(sha256(answer.body), done.objects[-1]["sha256"], "what was scanned is what is sent")
-                    check(eicar() not in answer.body, "what was sent was not what was scanned")
+                    check(marker not in answer.body, "what was sent was not what was scanned")
                 else:
                     equal(answer.status, 404, "it was refused")
                     contains(done.out + done.err, "moving.bin", "the refusal names it")

@@ -29,7 +29,7 @@ def tls():
             check(b"200 OK" not in got, "it answers without TLS")
         equal(server.get("/healthz").status, 200, "and still answers with it")
     for broken in (write("empty.pem", b""), write("noise.pem", os.urandom(500)), "cert.pem", "missing.pem"):
-        error = site.run("serve", "--listen", f"127.0.0.1:{free_port()}", "--tls-cert", broken, expect=FAILED).err
+        error = site.run("serve", "--listen", f"127.0.0.1:{free_port()}", "--tls-cert", broken, expect=FAILED, seconds=20).err
         contains(error, os.path.basename(broken), "the error names the file")
 
 
@@ -39,7 +39,7 @@ def outside_needs_tls_or_a_proxy():
     contains(error, "--tls-cert", "what to do")
     contains(error, "--behind-proxy", "what to do")
     for wrong in ("nonsense", "127.0.0.1", "127.0.0.1:99999", "127.0.0.1:x"):
-        site.run("serve", "--listen", wrong, expect=(USAGE, FAILED))
+        site.run("serve", "--listen", wrong, expect=(USAGE, FAILED), seconds=20)
     site.run("serve", "--listen", f"127.0.0.1:{free_port()}", "--behind-proxy", "nonsense", expect=(USAGE, FAILED))
 
 
@@ -114,7 +114,8 @@ def operators_sign_their_requests():
         equal(status("release", "no.such.thing"), 404, "an unknown operation")
         equal(signed(server, keys["release"], "POST", "/api/v1/release.show", b"[1,2]").status, 400, "no object")
         equal(signed(server, keys["release"], "POST", "/api/v1/release.show", b"{\"product\":").status, 400, "cut JSON")
-        equal(signed(server, keys["release"], "POST", "/api/v1/release.show", b"[" * 100_000).status, 400, "deep JSON")
+        equal(signed(server, keys["release"], "POST", "/api/v1/release.show", b"[" * 100_000).status in (400, 413),
+              True, "deep JSON")
         equal(signed(server, keys["release"], "POST", "/api/v1/release.show", b"{\"product\": \"a\\u0000b\"}").status,
               400, "a NUL in a name")
         equal(signed(server, keys["release"], "POST", "/api/v1/release.show", b" " * (2 << 20)).status, 413,

@@ -25,6 +25,20 @@ static bool is_json(struct span s)
     return true;
 }
 
+/* The stable form is JSON, whatever the texts hold. */
+static void check_stable(const json_t *doc)
+{
+    CLEANUP(buf_clear) struct buf first = BUF(MOST * 8), second = BUF(MOST * 8);
+    CLEANUP(js_free) json_t *again = NULL;
+    if (js_stable(&first, doc, NULL) < 0) {
+        return;
+    }
+    FUZZ_CHECK(js_parse(buf_view(&first), MOST * 8, "it", &again, NULL) == 0);
+    FUZZ_CHECK(json_equal(doc, again));
+    FUZZ_CHECK(js_stable(&second, again, NULL) == 0);
+    FUZZ_CHECK(span_eq(buf_view(&first), buf_view(&second)));
+}
+
 static void check_canon(const json_t *doc)
 {
     CLEANUP(buf_clear) struct buf first = BUF(MOST * 8), second = BUF(MOST * 8);
@@ -48,5 +62,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     check_text(doc);
     check_canon(doc);
+    check_stable(doc);
     return 0;
 }

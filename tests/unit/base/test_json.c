@@ -34,6 +34,17 @@ static void canonical_form_is_sorted_and_bare(void **state)
     }
 }
 
+static void the_stable_form_can_be_read_again(void **state)
+{
+    (void)state;
+    CLEANUP(js_free) json_t *j = NULL, *again = NULL;
+    CLEANUP(buf_clear) struct buf b = BUF(1000);
+    CHECK(parse("{\"b\":\"a\\nb\\u001b\\u007f\", \"a\":\"x\\\"\\\\\"}", &j) == 0);
+    CHECK(js_stable(&b, j, NULL) == 0);
+    CHECK_STR(buf_text(&b), "{\"a\":\"x\\\"\\\\\",\"b\":\"a\\u000ab\\u001b\x7f\"}");
+    CHECK(parse(buf_text(&b), &again) == 0 && json_equal(j, again));
+}
+
 static void hostile_documents_are_refused(void **state)
 {
     (void)state;
@@ -87,6 +98,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(canonical_form_is_sorted_and_bare),
+        TEST(the_stable_form_can_be_read_again),
         TEST(hostile_documents_are_refused),
         TEST(getters_name_what_they_miss),
         TEST(invalid_text_is_escaped_when_set),

@@ -49,6 +49,10 @@ static void say_engines(struct doctor *d, const json_t *scan)
 {
     const json_t *engines = json_object_get(scan, "engines");
     const json_t *missing = json_object_get(scan, "missing");
+    const char *fault = js_str_or(scan, "fault", NULL);
+    if (fault != NULL) {
+        doctor_say(d, DOCTOR_BAD, "rules", "%s", fault);
+    }
     for (size_t i = 0; i < json_array_size(missing); i++) {
         const json_t *m = json_array_get(missing, i);
         doctor_say(d, DOCTOR_BAD, "engines", "%s is missing: %s", js_str_or(m, "engine", "?"),

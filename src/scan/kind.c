@@ -172,8 +172,9 @@ static struct kind_found by_mark(struct span s)
     return (struct kind_found){KIND_NONE, "", s};
 }
 
-/* A zip is read from its end, so anything may stand before it. The end record must fit. */
-static bool ends_as_zip(struct span s)
+/* A zip is read from its end, so anything may stand before it. The end record must fit; from
+ * `loose` on bytes may follow it, which many programs pass over in the last 64 KiB. */
+static bool ends_as_zip(struct span s, size_t loose)
 {
     size_t least = s.len > 22 + 65535 ? s.len - 22 - 65535 : 0;
     for (size_t at = s.len < 22 ? 0 : s.len - 22 + 1; at-- > least;) {
@@ -181,7 +182,8 @@ static bool ends_as_zip(struct span s)
             size_t comment = s.p[at + 20] + 256u * s.p[at + 21];
             size_t size = s.p[at + 12] + 256u * s.p[at + 13] + 65536u * s.p[at + 14] +
                           16777216u * s.p[at + 15];
-            if (at + 22 + comment == s.len && size >= 46 && size <= at &&
+            size_t end = at + 22 + comment;
+            if ((end == s.len || (at >= loose && end < s.len)) && size >= 46 && size <= at &&
                 has(s, at - size, "PK\1\2", 4)) {
                 return true;
             }
@@ -211,8 +213,9 @@ static struct kind_found behind_program(struct span bytes)
         return none;
     }
     struct kind_found found = by_mark(behind_settings(pe.overlay));
-    struct span whole = {bytes.p, (size_t)(pe.overlay.p - bytes.p) + pe.overlay.len};
-    if (ends_as_zip(whole)) { /* its offsets may count from the program's first byte */
+    size_t at = (size_t)(pe.overlay.p - bytes.p);
+    struct span whole = {bytes.p, at + pe.overlay.len};
+    if (ends_as_zip(whole, at)) { /* its offsets may count from the program's first byte */
         return (struct kind_found){KIND_ZIP, "zip", whole};
     }
     return found.kind == KIND_7Z || found.kind == KIND_RAR || found.kind == KIND_RAR5 ||
@@ -221,14 +224,25 @@ static struct kind_found behind_program(struct span bytes)
                : none;
 }
 
+static bool is_program(struct span s)
+{
+    static const char elf[] = {0x7f, 'E', 'L', 'F'};
+    return has(s, 0, "MZ", 2) || has(s, 0, elf, sizeof elf);
+}
+
 struct kind_found kind_of(struct span bytes, const char *name)
 {
     struct kind_found found = by_mark(bytes);
     if (found.kind == KIND_NONE) {
         found = behind_program(bytes);
     }
-    if (found.kind == KIND_NONE && ends_as_zip(bytes)) {
+    if (found.kind == KIND_NONE && ends_as_zip(bytes, SIZE_MAX)) {
         return (struct kind_found){KIND_ZIP, "zip", bytes};
     }
-    return found.kind != KIND_NONE ? found : by_shape(bytes, name);
+    found = found.kind != KIND_NONE ? found : by_shape(bytes, name);
+    /* within a program's own sections a zip is data, not what anybody would open */
+    if (found.kind == KIND_NONE && !is_program(bytes) && ends_as_zip(bytes, 0)) {
+        return (struct kind_found){KIND_ZIP, "zip", bytes};
+    }
+    return found;
 }

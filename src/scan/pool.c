@@ -29,6 +29,7 @@ struct scan_pool {
     struct batch *first, *last;
     struct rule_set *set;
     struct err fault; /* why rule files could not be loaded at all; code 0: they are */
+    struct err stale; /* the same of the last reload, with older rules in force */
     bool stop;
     pthread_t *threads;
     size_t n_threads;
@@ -256,15 +257,22 @@ int scan_files(struct scan_pool *p, const struct scan_job *jobs, size_t n, struc
 int scan_pool_reload(struct scan_pool *p, struct err *e)
 {
     struct rule_set *fresh = NULL;
-    int r = rule_set_make(&p->config, &fresh, e);
+    struct err why = {0};
+    int r = rule_set_make(&p->config, &fresh, &why);
     if (r < 0) {
-        return err_wrap(e, r, "the old rules stay in force");
+        pthread_mutex_lock(&p->lock);
+        p->stale = why;
+        bool none = p->fault.code != 0;
+        p->fault = none ? why : p->fault;
+        pthread_mutex_unlock(&p->lock);
+        return err_set(e, r, "%s: %s", none ? "nothing is admitted" : "the old rules stay in force",
+                       why.text);
     }
     fresh->users = 1;
     pthread_mutex_lock(&p->lock);
     drop_set(p->set);
     p->set = fresh;
-    p->fault = (struct err){0};
+    p->fault = p->stale = (struct err){0};
     pthread_cond_broadcast(&p->work);
     pthread_mutex_unlock(&p->lock);
     return 0;
@@ -334,7 +342,8 @@ json_t *scan_pool_about(struct scan_pool *p)
     pthread_mutex_lock(&p->lock);
     json_t *engines = json_deep_copy(p->set->engines), *files = json_deep_copy(p->set->files);
     js_set_sha256(about, "rules", &p->set->digest);
-    js_set_str(about, "fault", p->fault.code != 0 ? p->fault.text : NULL);
+    const struct err *fault = p->fault.code != 0 ? &p->fault : &p->stale;
+    js_set_str(about, "fault", fault->code != 0 ? fault->text : NULL);
     js_set_int(about, "landlock", p->set->landlock);
     js_set(about, "denied", json_deep_copy(p->set->denied));
     pthread_mutex_unlock(&p->lock);

@@ -69,6 +69,7 @@ static int on_metrics(struct gate_call *c, json_t **answer, struct err *e)
     int r = gate_head(c->g, &head, e);
     r = r < 0 ? r : on_state(c, &state, e);
     if (r == 0) {
+        gate_rules_fresh(c->g);
         *answer = js_new();
         js_set(*answer, "log", json_incref(head));
         js_set(*answer, "repository", json_incref(state));

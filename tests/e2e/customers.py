@@ -111,7 +111,7 @@ def bad_requests():
                              (("org", "add", b"caf\xe9", "--contact", "it@acme.example"), (USAGE, FAILED)),
                              (("org", "add", "", "--contact", "it@acme.example"), (USAGE, FAILED)),
                              (("org", "add", "b"), (USAGE,)),
-                             (("org", "add", "b", "--contact", "it@acme.example", "--language", "xxxxxxxx"), (USAGE, FAILED)),
+                             (("org", "add", "b", "--contact", "it@acme.example", "--language", "no language"), (USAGE, FAILED)),
                              (("org", "grant", "nobody", "office"), (FAILED,)),
                              (("org", "erase", "nobody"), (FAILED,)),
                              (("account", "add", "--org", "nobody", "jane"), (FAILED,)),

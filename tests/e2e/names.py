@@ -88,7 +88,7 @@ def products_and_versions():
         site.run("admit", file, "--product", "office", "--version", "1.0", "--hold", "soon", expect=USAGE)
         site.run("admit", file, "--product", "office", "--version", "1.0", "--no-such-option", expect=USAGE)
         error = site.json("admit", "missing.bin", "--product", "office", "--version", "1.0", expect=FAILED)[-1]
-        check(error.get("error") and "missing.bin" in error.get("message", ""), f"{error}")
+        check(error.get("error") and "missing.bin" in error["path"] and error["message"], f"{error}")
 
 
 def what_no_command_would_send():

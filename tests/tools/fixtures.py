@@ -274,6 +274,7 @@ ALL = {
     "names-differ.zip": lambda: raw_zip([A, B], local_names=[b"a.txt", b"c.txt"]),
     "gap.zip": lambda: raw_zip([A, B], gap=b"hidden"),
     "prefix.zip": lambda: b"\xff\xd8\xff\xe0 a picture?" + zip_of(INNER),
+    "both-sides.jpg": lambda: b"\xff\xd8\xff\xe0 a picture?" + zip_of(INNER) + b"behind it",
     "module.jmod": lambda: b"JM\1\0" + zip_of(INNER),
     "notmodule.jmod": lambda: b"JM\1\0hidden" + zip_of(INNER),
     "suffix.zip": lambda: zip_of(INNER) + b"behind it",

@@ -122,6 +122,7 @@ static void each_container_gets_its_verdict(void **state)
         {"names-differ.zip", "suspicious", "zip-ambiguous", NULL},
         {"gap.zip", "suspicious", "zip-ambiguous", NULL},
         {"prefix.zip", "suspicious", "zip-ambiguous", "setup.exe"},
+        {"both-sides.jpg", "suspicious", "zip-ambiguous", "setup.exe"},
         {"module.jmod", "clean", NULL, "setup.exe"},
         {"notmodule.jmod", "suspicious", "zip-ambiguous", "setup.exe"},
         {"suffix.zip", "suspicious", "zip-ambiguous", NULL},

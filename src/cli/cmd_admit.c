@@ -274,8 +274,14 @@ static int read_provenance(json_t *q, struct err *e)
     int r = app_read_text(provenance, LIMIT_REQUEST, &b, e);
     r = r < 0 ? r : js_parse(buf_view(&b), LIMIT_REQUEST, provenance, &j, e);
     if (r == 0 && !json_is_object(j)) {
-        js_free(&j);
         r = err_set(e, ERR_FORMAT, "%s is no JSON object", provenance);
+    }
+    CLEANUP(buf_clear) struct buf canon = BUF(LIMIT_JSON);
+    if (r == 0 && js_canon(&canon, j, e) < 0) { /* as it will be recorded */
+        r = err_wrap(e, ERR_FORMAT, "%s cannot be recorded as it is", provenance);
+    }
+    if (r < 0) {
+        js_free(&j);
     }
     if (r == 0) {
         js_set(q, "provenance", j);

@@ -42,10 +42,27 @@ static int set_name(struct settings *s, struct err *e)
     int r = use == NULL || use[0] == 0
                 ? err_set(e, ERR_FORMAT, "this machine has no name: give one with --name")
                 : note_check_name(span_str(use), e);
+    r = r < 0 ? r : settings_set(s, SETTING_REPOSITORY_NAME, use, e);
     if (r < 0) {
-        return err_wrap(e, r, "--name");
+        err_wrap(e, r, "--name");
     }
-    return settings_set(s, SETTING_REPOSITORY_NAME, use, e);
+    return r < 0 ? CLI_USAGE : 0;
+}
+
+static int set_listen(struct settings *s, struct err *e)
+{
+    uint64_t port = 0;
+    const char *colon = listen_on != NULL ? strrchr(listen_on, ':') : NULL;
+    if (listen_on == NULL) {
+        return 0;
+    }
+    if (colon == NULL || text_u64(span_str(colon + 1), 65535, &port, NULL) < 0) {
+        return cli_usage(e,
+                         "--listen takes an address and a port such as 127.0.0.1:8080, not "
+                         "\"%.100s\"",
+                         listen_on);
+    }
+    return settings_set(s, SETTING_LISTEN, listen_on, e);
 }
 
 /* A folder gets NAME.keyring in it; in any case a path that other processes understand. */
@@ -136,6 +153,23 @@ static int probe(struct settings *s, json_t **about, struct err *e)
 
 /* ---- what is told ---- */
 
+/* As a shell wants it. */
+static char *quoted(const char *s)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "/._+,:@%-";
+    CLEANUP(buf_clear) struct buf b = BUF((size_t)1 << 20);
+    if (strspn(s, plain) == strlen(s) && s[0] != 0) {
+        return mem_str(s);
+    }
+    buf_char(&b, '\'');
+    for (; *s != 0; s++) {
+        buf_str(&b, *s == '\'' ? "'\\''" : (const char[]){*s, 0});
+    }
+    buf_char(&b, '\'');
+    return buf_steal(&b);
+}
+
 static void tell_engines(const json_t *about, const struct err *fault)
 {
     const json_t *missing = json_object_get(about, "missing");
@@ -167,16 +201,18 @@ static void tell(const struct app *app, const struct settings *s, const char *pa
         app_print_json(j);
         return;
     }
+    static const char *const steps[] = {"admit --product NAME --version 1.0 PATH...",
+                                        "org add NAME --contact MAIL", "org grant NAME PRODUCT",
+                                        "account add --org NAME USER", "serve"};
     const char *file = random_file != NULL ? random_file : app->passphrase_file;
-    CLEANUP(mem_free)
-    char *with = file != NULL ? mem_printf(" --passphrase-file %s", file) : mem_str("");
+    CLEANUP(mem_free) char *site = quoted(path);
+    CLEANUP(mem_free) char *named = file != NULL ? quoted(file) : NULL;
     print_line("Made the site %s, named %s.", path, settings_text(s, SETTING_REPOSITORY_NAME));
     print_line("Next:");
-    print_line("  cordon -C %s%s admit --product NAME --version 1.0 PATH...", path, with);
-    print_line("  cordon -C %s%s org add NAME --contact MAIL", path, with);
-    print_line("  cordon -C %s%s org grant NAME PRODUCT", path, with);
-    print_line("  cordon -C %s%s account add --org NAME USER", path, with);
-    print_line("  cordon -C %s%s serve", path, with);
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        print_line("  cordon -C %s%s%s %s", site, named != NULL ? " --passphrase-file " : "",
+                   named != NULL ? named : "", steps[i]);
+    }
 }
 
 static int make(struct app *app, const char *path, struct settings *s, struct err *e)
@@ -229,9 +265,7 @@ static int run(struct app *app, int argc, char **argv, struct err *e)
         r = cli_usage(e, "--random-passphrase and --passphrase-file exclude each other");
     }
     r = r != 0 ? r : set_name(s, e);
-    if (r == 0 && listen_on != NULL) {
-        r = settings_set(s, SETTING_LISTEN, listen_on, e);
-    }
+    r = r != 0 ? r : set_listen(s, e);
     r = r != 0 ? r : make(app, argv[0], s, e);
     settings_free(&s);
     return r;

@@ -161,6 +161,9 @@ int cli_main(int argc, char **argv)
         app.json = app.json || strcmp(argv[i], "--json") == 0; /* also for errors before its turn */
     }
     int at = find_name(argc, argv), words = 1;
+    if (at < argc && strcmp(argv[at], "help") == 0) {
+        return overview("--help");
+    }
     if (at >= argc || argv[at][0] == '-') {
         return overview(at < argc ? argv[at] : NULL);
     }

@@ -255,7 +255,7 @@ static int read_body(int sock, size_t len, int64_t until, json_t **out, struct e
     return 0;
 }
 
-static int read_header(struct span s, struct ipc_msg *m, size_t *len, struct err *e)
+static int read_header(struct span s, size_t most, struct ipc_msg *m, size_t *len, struct err *e)
 {
     struct reader in = reader_of(s);
     *len = reader_be32(&in);
@@ -265,8 +265,8 @@ static int read_header(struct span s, struct ipc_msg *m, size_t *len, struct err
         return err_set(e, ERR_FORMAT, "message of version %u, this program speaks %d", version,
                        IPC_VERSION);
     }
-    if (*len > LIMIT_FRAME) {
-        return err_set(e, ERR_FORMAT, "message of %zu bytes, at most %zu", *len, LIMIT_FRAME);
+    if (*len > most) {
+        return err_set(e, ERR_FORMAT, "message of %zu bytes, at most %zu", *len, most);
     }
     if (fds != m->n_fds) {
         return err_set(e, ERR_FORMAT, "message with %zu descriptors announces %u", m->n_fds, fds);
@@ -274,7 +274,7 @@ static int read_header(struct span s, struct ipc_msg *m, size_t *len, struct err
     return 0;
 }
 
-int ipc_recv_within(int sock, int64_t within, struct ipc_msg *out, struct err *e)
+int ipc_recv_most(int sock, int64_t within, size_t most, struct ipc_msg *out, struct err *e)
 {
     CLEANUP(ipc_msg_clear) struct ipc_msg m = {0};
     int64_t until = within < 0 ? -1 : clock_boot() + within;
@@ -282,7 +282,7 @@ int ipc_recv_within(int sock, int64_t within, struct ipc_msg *out, struct err *e
     size_t len = 0;
     int r = read_exact(sock, header, sizeof header, &m, until, e);
     if (r == 0) {
-        r = read_header(span_of(header, sizeof header), &m, &len, e);
+        r = read_header(span_of(header, sizeof header), most, &m, &len, e);
     }
     if (r == 0) {
         r = read_body(sock, len, until, &m.body, e);
@@ -293,6 +293,11 @@ int ipc_recv_within(int sock, int64_t within, struct ipc_msg *out, struct err *e
     *out = m;
     m = (struct ipc_msg){0};
     return 0;
+}
+
+int ipc_recv_within(int sock, int64_t within, struct ipc_msg *out, struct err *e)
+{
+    return ipc_recv_most(sock, within, LIMIT_FRAME, out, e);
 }
 
 int ipc_recv(int sock, struct ipc_msg *out, struct err *e)
@@ -366,15 +371,18 @@ int ipc_serve_one(int sock, const struct ipc_op *ops, size_t n_ops, void *ctx,
                   struct ipc_peer *peer, struct err *e)
 {
     CLEANUP(ipc_msg_clear) struct ipc_msg m = {0};
-    CLEANUP(js_free) json_t *answer = NULL;
     int r = ipc_recv_within(sock, IPC_STALL, &m, e);
-    if (r < 0) {
-        return r;
-    }
+    return r < 0 ? r : ipc_serve_msg(sock, &m, ops, n_ops, ctx, peer, e);
+}
+
+int ipc_serve_msg(int sock, struct ipc_msg *m, const struct ipc_op *ops, size_t n_ops, void *ctx,
+                  struct ipc_peer *peer, struct err *e)
+{
+    CLEANUP(js_free) json_t *answer = NULL;
     struct err fault = {.text = ""};
-    uint32_t seq = m.seq;
-    const struct ipc_op *op = op_of(&m, ops, n_ops, &fault);
-    r = op != NULL ? op->run(ctx, peer, &m, &answer, &fault) : fault.code;
+    uint32_t seq = m->seq;
+    const struct ipc_op *op = op_of(m, ops, n_ops, &fault);
+    int r = op != NULL ? op->run(ctx, peer, m, &answer, &fault) : fault.code;
     if (r == IPC_LATER || seq == 0) {
         return 0;
     }
@@ -385,7 +393,7 @@ int ipc_serve_one(int sock, const struct ipc_op *ops, size_t n_ops, void *ctx,
     if (answer == NULL) {
         answer = js_new();
     }
-    r = ipc_send(sock, seq, answer, m.back, m.n_back, e);
+    r = ipc_send(sock, seq, answer, m->back, m->n_back, e);
     if (r != ERR_LIMIT) {
         return r;
     }

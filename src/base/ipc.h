@@ -38,6 +38,11 @@ MUST_CHECK int ipc_recv(int sock, struct ipc_msg *out, struct err *e);
  * inside a frame the socket is shut down too, because the place in the stream is lost. */
 MUST_CHECK int ipc_recv_within(int sock, int64_t within, struct ipc_msg *out, struct err *e);
 
+/* The same from a peer that may have been taken over: a frame of more than `most` bytes is bad, so
+ * that it costs no memory. */
+MUST_CHECK int ipc_recv_most(int sock, int64_t within, size_t most, struct ipc_msg *out,
+                             struct err *e);
+
 /* Errors travel as {"error": CODE-WORD, "message": TEXT}. */
 json_t *ipc_error(const struct err *e);                       /* new reference */
 MUST_CHECK int ipc_result(const json_t *body, struct err *e); /* 0, or that error again */
@@ -82,6 +87,10 @@ struct ipc_op {
  * either case close the socket. */
 MUST_CHECK int ipc_serve_one(int sock, const struct ipc_op *ops, size_t n_ops, void *ctx,
                              struct ipc_peer *peer, struct err *e);
+
+/* The same with a message that was received already; it stays the caller's. */
+MUST_CHECK int ipc_serve_msg(int sock, struct ipc_msg *m, const struct ipc_op *ops, size_t n_ops,
+                             void *ctx, struct ipc_peer *peer, struct err *e);
 
 /* Adds a descriptor to the answer of a handler; taken, also on failure (more than IPC_FDS). */
 MUST_CHECK int ipc_answer_take_fd(struct ipc_msg *m, int fd, struct err *e);

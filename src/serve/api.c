@@ -6,12 +6,14 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
 
 #define API "/api/v1/"
-#define CALLS 32u /* at once */
+#define CALLS 32u                     /* at once */
+#define WEB_FRAME (8 * LIMIT_REQUEST) /* a body, escaped in JSON */
 #define UPLOAD_IDLE (60 * CLOCK_SECOND)
 
 /* ---- one call ---- */
@@ -331,7 +333,7 @@ void *gate_web_thread(void *ctx)
     struct err e;
     for (;;) {
         struct ipc_msg m = {0};
-        if (ipc_recv(g->web, &m, &e) < 0) {
+        if (ipc_recv_most(g->web, -1, WEB_FRAME, &m, &e) < 0) {
             log_info("api", "web left: %s", e.text);
             return NULL;
         }

@@ -12,16 +12,21 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/limits.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "blob/blob.h"
 #include "delivery/delivery.h"
 #include "release/release_db.h"
 #include "serve/events.h"
+#include "serve/room.h"
 #include "signer/signer.h"
 
 #define PUBLISH_EVERY CLOCK_SECOND
 #define STOP_WAIT (2 * CLOCK_SECOND)
-#define BATCH 512u /* requests answered by one commit */
+#define BATCH 512u                   /* requests answered by one commit */
+#define WEB_FRAME ((size_t)64 << 10) /* web is the process that strangers talk to */
+#define WEB_STALL (2 * CLOCK_SECOND) /* for a frame of it that has begun */
 /* Nobody waits for an end to be entered, so a commit for ends alone waits this long for company:
  * else a customer's next grant would wait for the disk twice. */
 #define END_WAIT (CLOCK_SECOND / 20)
@@ -32,6 +37,7 @@ struct owed {
     uint32_t seq;
     json_t *body;
     struct event grant; /* to be remembered once it is durable; kind NULL: none */
+    bool stops;         /* web has to stop something first */
 };
 
 struct recorder {
@@ -44,11 +50,14 @@ struct recorder {
     int web, gate;
     struct owed owed[BATCH];
     size_t n_owed;
-    size_t n_ends;      /* of those, ends */
-    int64_t ends_since; /* when the first of them came */
-    json_t *stops;      /* digests whose stop web has not confirmed */
-    int64_t stop_by;    /* when the gate is answered anyway */
-    struct owed held;   /* the gate's answer that waits for it */
+    size_t n_ends;           /* of those, ends */
+    int64_t ends_since;      /* when the first of them came */
+    json_t *stops;           /* digests whose stop web has not confirmed */
+    int64_t stop_by;         /* when the gate is answered anyway */
+    struct owed held[BATCH]; /* the gate's answers that wait for it */
+    size_t n_held;
+    bool web_bad; /* it broke the protocol: all must start again */
+    struct room room;
     int64_t publish_at;
     json_t *alarms;     /* {"BLOB FAULT": true}: entered already */
     struct stat copied; /* the keyring as it was when its second copy was made */
@@ -106,6 +115,9 @@ static int on_grant(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t 
                                  .node = "origin"};
     struct delivery_answer a = {0};
     CLEANUP(event_clear) struct event ev = {0};
+    char address[64];
+    snprintf(address, sizeof address, "%s", q.address);
+    q.address = address;
     int bad = js_str(m->body, "target", &target, e);
     q.target = target;
     if (bad == 0 && !q.whole) {
@@ -114,7 +126,8 @@ static int on_grant(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t 
     }
     bad = bad < 0 ? bad : delivery_grant(r->db, target_of, &q, &a, &ev, e);
     if (bad == 0 && a.added) {
-        bad = record_append(r->rec, &ev, 1, e);
+        bad = room_left(&r->room, e);
+        bad = bad < 0 ? bad : record_append(r->rec, &ev, 1, e);
         a.grant = ev.index;
     }
     if (bad == ERR_DENIED && target != NULL) {
@@ -151,7 +164,8 @@ static int on_end(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **
     bad = bad < 0 ? bad : js_u64(m->body, "acked", &acked, e);
     bad = bad < 0 ? bad : delivery_end(r->db, grant, first, acked, &ev, e);
     if (bad == 0 && ev.kind != NULL) {
-        bad = record_append(r->rec, &ev, 1, e);
+        bad = room_left(&r->room, e);
+        bad = bad < 0 ? bad : record_append(r->rec, &ev, 1, e);
     }
     if (bad == 0) {
         owe(r, &r->web, m->seq, js_new());
@@ -159,6 +173,16 @@ static int on_end(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **
         return IPC_LATER;
     }
     return bad;
+}
+
+static bool is_fault(const char *text)
+{
+    for (int f = BLOB_FAULT_CHANGED; f <= BLOB_FAULT_CHUNKS; f++) {
+        if (strcmp(blob_fault_name((enum blob_fault)f), text) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Only what an alarm is made of, and only about a blob that there is: a taken web process must not
@@ -172,6 +196,9 @@ static int alarm_from(struct recorder *r, const json_t *q, json_t **out, struct 
     char text[300];
     int bad = js_sha256(q, "blob", &blob, e);
     bad = bad < 0 ? bad : js_str(q, "fault", &fault, e);
+    if (bad == 0 && !is_fault(fault)) {
+        bad = err_set(e, ERR_FORMAT, "no such fault of a blob");
+    }
     int64_t good = 0;
     bad = bad < 0 ? bad : release_state_of(r->db, &blob, &known, e);
     bad = bad < 0 ? bad : release_known_good(r->db, &blob, &good, e);
@@ -280,6 +307,7 @@ static int on_append(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t
             forget_alarms(r, &ev[i]);
             if (stop != NULL && r->web >= 0) {
                 js_set_bool(r->stops, stop, true);
+                r->owed[r->n_owed - 1].stops = true;
             }
         }
     }
@@ -353,11 +381,35 @@ static const struct ipc_op gate_ops[] = {{"append", on_append},
 
 /* ---- the loop ---- */
 
-static void answer_one(struct owed *o, const struct err *fault)
+static bool gone(int sock)
+{
+    struct pollfd p = {.fd = sock, .events = POLLIN};
+    return sock < 0 || (poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR)) != 0);
+}
+
+/* A web that is there but does not read, or sends what is no frame, must not hold up a recall: the
+ * recorder ends, and the supervisor starts everything again, web first of all. */
+static void web_failed(struct recorder *r, const struct err *e)
+{
+    log_error("recorder.web", "broke the protocol: %s", e->text);
+    r->web_bad = true;
+    fd_close(&r->web);
+}
+
+static void send_failed(struct recorder *r, const int *sock, const struct err *e)
+{
+    if (sock == &r->web && !gone(r->web)) {
+        web_failed(r, e);
+    } else {
+        log_warn("recorder.send", "%s", e->text);
+    }
+}
+
+static void answer_one(struct recorder *r, struct owed *o, const struct err *fault)
 {
     struct err e;
     if (*o->sock >= 0 && ipc_answer(*o->sock, o->seq, o->body, fault, &e) < 0) {
-        log_warn("recorder.answer", "%s", e.text);
+        send_failed(r, o->sock, &e);
     }
     js_free(&o->body);
     event_clear(&o->grant);
@@ -374,8 +426,8 @@ static void push_stops(struct recorder *r)
         CLEANUP(js_free) json_t *push = js_new();
         js_set_str(push, "op", "stop");
         js_set_str(push, "sha256", sha256);
-        if (ipc_send(r->web, 0, push, NULL, 0, &e) < 0) {
-            log_warn("recorder.stop", "web not told: %s", e.text);
+        if (r->web >= 0 && ipc_send(r->web, 0, push, NULL, 0, &e) < 0) {
+            send_failed(r, &r->web, &e);
         }
     }
     r->stop_by = clock_boot() + STOP_WAIT;
@@ -388,19 +440,21 @@ static void settle(struct recorder *r)
     if (bad < 0) {
         log_error("recorder.commit", "%s", e.text);
     }
-    bool stop = bad == 0 && json_object_size(r->stops) > 0 && r->held.sock == NULL;
+    bool push = false;
     for (size_t i = 0; i < r->n_owed; i++) {
         struct owed *o = &r->owed[i];
         if (bad == 0 && o->grant.kind != NULL) {
             delivery_granted(&o->grant);
         }
-        if (stop && o->sock == &r->gate) {
-            r->held = *o;
-            stop = false;
-            push_stops(r);
+        if (bad == 0 && o->stops) { /* behind all grants that came before it */
+            r->held[r->n_held++] = *o;
+            push = true;
         } else {
-            answer_one(o, bad < 0 ? &e : NULL);
+            answer_one(r, o, bad < 0 ? &e : NULL);
         }
+    }
+    if (push) {
+        push_stops(r);
     }
     r->n_owed = r->n_ends = 0;
     if (bad < 0) {
@@ -416,14 +470,16 @@ static bool may_wait(const struct recorder *r)
 
 static void settle_held(struct recorder *r)
 {
-    if (r->held.sock != NULL &&
+    if (r->n_held > 0 &&
         (json_object_size(r->stops) == 0 || clock_boot() >= r->stop_by || r->web < 0)) {
         if (json_object_size(r->stops) > 0) {
             log_warn("recorder.stop", "web did not confirm within two seconds");
             json_object_clear(r->stops);
         }
-        answer_one(&r->held, NULL);
-        r->held = (struct owed){0};
+        for (size_t i = 0; i < r->n_held; i++) {
+            answer_one(r, &r->held[i], NULL);
+        }
+        r->n_held = 0;
     }
 }
 
@@ -438,9 +494,18 @@ static void take_from(struct recorder *r, int *sock, const struct ipc_op *ops, s
 {
     struct err e;
     for (size_t i = 0; i < BATCH / 2 && readable(*sock) && r->n_owed < BATCH; i++) {
-        int bad = ipc_serve_one(*sock, ops, n_ops, r, NULL, &e);
+        CLEANUP(ipc_msg_clear) struct ipc_msg m = {0};
+        bool web = sock == &r->web;
+        bool left = gone(*sock);
+        int bad = ipc_recv_most(*sock, web ? WEB_STALL : IPC_STALL, web ? WEB_FRAME : LIMIT_FRAME,
+                                &m, &e);
+        bad = bad < 0 ? bad : ipc_serve_msg(*sock, &m, ops, n_ops, r, NULL, &e);
+        if (bad < 0 && web && !left) {
+            web_failed(r, &e);
+            return;
+        }
         if (bad < 0) {
-            log_info("recorder.peer", "%s left: %s", sock == &r->web ? "web" : "gate", e.text);
+            log_info("recorder.peer", "%s left: %s", web ? "web" : "gate", e.text);
             fd_close(sock);
             return;
         }
@@ -508,12 +573,12 @@ static void loop(struct recorder *r)
         struct pollfd p[3] = {{.fd = r->boot.sock, .events = POLLIN},
                               {.fd = r->web, .events = POLLIN},
                               {.fd = r->gate, .events = POLLIN}};
-        if (poll(p, 3, r->held.sock != NULL || r->n_owed > 0 ? 20 : 200) < 0 && errno != EINTR) {
+        if (poll(p, 3, r->n_held > 0 || r->n_owed > 0 ? 20 : 200) < 0 && errno != EINTR) {
             return;
         }
         take_from(r, &r->web, web_ops, ARRAY_LEN(web_ops));
         /* while the gate waits for web to stop, nothing more is taken from it */
-        if (r->held.sock == NULL) {
+        if (r->n_held == 0) {
             take_from(r, &r->gate, gate_ops, ARRAY_LEN(gate_ops));
         }
         bool now = p[0].revents != 0 || !may_wait(r);
@@ -524,7 +589,7 @@ static void loop(struct recorder *r)
         if (now) {
             publish(r);
         }
-        if (p[0].revents != 0 || r->gate < 0) {
+        if (p[0].revents != 0 || r->gate < 0 || r->web_bad) {
             return;
         }
     }
@@ -561,6 +626,7 @@ static int open_all(struct recorder *r, struct err *e)
     if (bad < 0) {
         return bad;
     }
+    room_init(&r->room, r->boot.site, settings_number(r->settings, SETTING_RESERVE) / 2);
     o.ring = r->ring;
     o.db = r->db;
     o.origin = settings_text(r->settings, SETTING_REPOSITORY_NAME);
@@ -592,5 +658,5 @@ int recorder_main(struct boot *boot)
     record_close(&r->rec);
     db_close(&r->db);
     keyring_close(&r->ring);
-    return 0;
+    return r->web_bad ? 3 : 0;
 }

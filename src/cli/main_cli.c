@@ -103,6 +103,10 @@ static int run_command(const struct command *c, int argc, char **argv)
 
 static int unknown(const char *group, const char *name)
 {
+    if (group == NULL && strcmp(name, "help") == 0) {
+        help_all(stdout);
+        return CLI_DONE;
+    }
     struct err e;
     CLEANUP(mem_free)
     char *said = group != NULL ? mem_printf("%s %s", group, name) : mem_str(name);
@@ -161,9 +165,6 @@ int cli_main(int argc, char **argv)
         app.json = app.json || strcmp(argv[i], "--json") == 0; /* also for errors before its turn */
     }
     int at = find_name(argc, argv), words = 1;
-    if (at < argc && strcmp(argv[at], "help") == 0) {
-        return overview("--help");
-    }
     if (at >= argc || argv[at][0] == '-') {
         return overview(at < argc ? argv[at] : NULL);
     }

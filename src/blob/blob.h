@@ -24,6 +24,10 @@ struct blobstore;
  * missing and removes what a crash left in staging. One process at a time (the site's lock). */
 MUST_CHECK int blobstore_open(int site, struct blobstore **out, struct err *e);
 
+/* From now on a private copy ends with ERR_UNAVAIL where it would leave less free on the disk; it
+ * is looked at on the way, since the length of a stream is not known before. */
+void blobstore_keep(struct blobstore *s, uint64_t bytes);
+
 /* Opens blobs/ only, for reading. Put calls on it are ERR_DENIED. */
 MUST_CHECK int blobstore_open_read(int site, struct blobstore **out, struct err *e);
 void blobstore_close(struct blobstore **s); /* batch entries that were not synced are dropped */

@@ -10,6 +10,7 @@
 struct blobstore {
     int blobs;
     int staging, batch, quarantine; /* -1 in a store opened for reading */
+    uint64_t keep;                  /* bytes of the disk that private copies leave free */
     pthread_mutex_t lock;           /* of all below */
     bool broken;                    /* a sync failed */
     struct digest *pending;         /* in the batch, not in blobs/ yet */

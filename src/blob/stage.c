@@ -4,12 +4,15 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/random.h"
+
+#define LOOK (8 * BLOB_CHUNK)
 
 /* Where bytes come from. fill() reads n bytes, fewer only at the end. */
 struct source {
@@ -18,6 +21,7 @@ struct source {
     uint64_t at;
     int64_t idle;
     struct span left;
+    uint64_t keep; /* bytes to leave free where the copy goes; 0: do not look */
 };
 
 static ssize_t fill_file(struct source *src, uint8_t *p, size_t n, struct err *e)
@@ -96,6 +100,22 @@ static void add_chunk(struct blob *b, struct digest d)
     b->chunks[b->n_chunks++] = d;
 }
 
+/* Looked at once for each LOOK of bytes. */
+static int check_room(const struct source *src, int to, uint64_t done, struct err *e)
+{
+    struct statvfs fs;
+    if (src->keep == 0 || to < 0 || done % LOOK != 0 || fstatvfs(to, &fs) < 0) {
+        return 0;
+    }
+    uint64_t free = (uint64_t)fs.f_bavail * fs.f_frsize;
+    return free >= src->keep
+               ? 0
+               : err_set(e, ERR_UNAVAIL,
+                         "the site's disk is full: %llu MiB are free, disk.reserve "
+                         "keeps %llu MiB",
+                         (unsigned long long)(free >> 20), (unsigned long long)(src->keep >> 20));
+}
+
 static int copy_pieces(struct source *src, int to, uint64_t max, struct hasher3 *h, struct blob *b,
                        struct err *e)
 {
@@ -110,7 +130,11 @@ static int copy_pieces(struct source *src, int to, uint64_t max, struct hasher3 
             return err_set(e, ERR_LIMIT, "it is longer than the %llu bytes that are allowed",
                            (unsigned long long)max);
         }
-        int r = to < 0 ? 0 : fd_write(to, s, e);
+        int r = check_room(src, to, b->size, e);
+        if (r < 0) {
+            return r;
+        }
+        r = to < 0 ? 0 : fd_write(to, s, e);
         if (r < 0) {
             return blob_disk_err(e, r, "keep a private copy");
         }
@@ -227,6 +251,7 @@ static int stage(struct blobstore *s, struct source *src, uint64_t max, struct b
     if (fd < 0) {
         return fd;
     }
+    src->keep = s->keep;
     r = copy(src, fd, max, b, e);
     return r < 0 ? r : seal(b, &fd, e);
 }

@@ -64,6 +64,11 @@ int blob_disk_err(struct err *e, int r, const char *what)
     return err_wrap(e, r, "%s", what);
 }
 
+void blobstore_keep(struct blobstore *s, uint64_t bytes)
+{
+    s->keep = bytes;
+}
+
 int blob_may_put(const struct blobstore *s, struct err *e)
 {
     if (s->staging < 0) {

@@ -323,6 +323,9 @@ static int open_all(struct gate *g, struct err *e)
     int r = role_settings(&g->boot, &g->settings, e);
     r = r < 0 ? r : boot_secret(&g->boot, "quarantine", o.quarantine.b, e);
     r = r < 0 ? r : blobstore_open(g->boot.site, &g->blobs, e);
+    if (r == 0) {
+        blobstore_keep(g->blobs, (uint64_t)settings_number(g->settings, SETTING_RESERVE));
+    }
     r = r < 0 ? r : gate_nonces_open(g, e);
     r = r < 0 ? r : open_scan(g, e);
     r = r < 0 ? r : gate_head(g, &head, e); /* the recorder has set up the database now */

@@ -278,6 +278,17 @@ int scan_pool_reload(struct scan_pool *p, struct err *e)
     return 0;
 }
 
+int scan_pool_loaded(struct scan_pool *p, struct err *e)
+{
+    pthread_mutex_lock(&p->lock);
+    const struct err why = p->fault.code != 0 ? p->fault : p->stale;
+    pthread_mutex_unlock(&p->lock);
+    if (why.code != 0 && e != NULL) {
+        *e = why;
+    }
+    return why.code;
+}
+
 struct digest scan_pool_rules(struct scan_pool *p)
 {
     pthread_mutex_lock(&p->lock);

@@ -11,6 +11,7 @@
 #include "serve/events.h"
 #include "signer/signer.h"
 
+#define RULES_AGAIN (2 * CLOCK_SECOND)
 #define SCRUB_STEP ((uint64_t)8 << 20)
 
 /* ---- ports ---- */
@@ -281,8 +282,13 @@ void gate_rules_fresh(struct gate *g)
     struct err e;
     pthread_mutex_lock(&g->rules_lock);
     struct digest now = rules_stamp(g);
-    if (!digest_eq(&now, &g->rules_seen)) {
+    int fault = scan_pool_loaded(g->scan, &e);
+    /* what is no file's fault, a worker that died for instance, may pass */
+    bool again =
+        fault < 0 && fault != ERR_FORMAT && fault != ERR_LIMIT && clock_boot() >= g->rules_again;
+    if (again || !digest_eq(&now, &g->rules_seen)) {
         g->rules_seen = now;
+        g->rules_again = clock_boot() + RULES_AGAIN;
         if (scan_pool_reload(g->scan, &e) < 0) {
             log_error("rules", "%s", e.text);
         } else {

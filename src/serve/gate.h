@@ -43,6 +43,7 @@ struct gate {
     size_t net_next;
     struct upload *uploads; /* under `lock` */
     pthread_mutex_t rules_lock;
+    int64_t rules_again;      /* when a load that failed is tried anew */
     struct digest rules_seen; /* of the names and stamps below rules/; under rules_lock */
     unsigned calls;           /* passed on by web and not yet answered; under `lock` */
 };

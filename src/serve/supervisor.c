@@ -22,6 +22,7 @@
 
 #define CONTROL "control.sock"
 #define BACKLOG 1024
+#define FIRST_TRIES 3u
 #define CALM (60 * CLOCK_SECOND) /* a group that lived so long is started again at once */
 
 int serve_lock(int site, int *lock, struct err *e)
@@ -225,14 +226,14 @@ static void say_ready(const struct serve_opts *o)
     }
 }
 
-/* One life of the group: 1 if it is to be started again. Only the first start may fail for good;
- * `ran` is set with it. */
+/* One life of the group: 1 if it is to be started again. Only a first start may fail for good, and
+ * not because one of the processes was killed meanwhile; `ran` is set with it. */
 static int run_once(const struct serve_opts *o, const struct group_listen *l, int signals,
-                    bool *ran, struct err *e)
+                    bool *ran, unsigned *tries, struct err *e)
 {
     struct group g;
     int r = group_start(o, l, &g, e);
-    if (r < 0 && !*ran) {
+    if (r < 0 && !*ran && (r != ERR_UNAVAIL || o->local || ++*tries >= FIRST_TRIES)) {
         return r;
     }
     if (r < 0) {
@@ -256,9 +257,10 @@ static int run_groups(const struct serve_opts *o, const struct group_listen *l, 
 {
     int64_t pause = 0;
     bool ran = false;
+    unsigned tries = 0;
     for (;;) {
         int64_t began = clock_boot();
-        int r = run_once(o, l, signals, &ran, e);
+        int r = run_once(o, l, signals, &ran, &tries, e);
         if (r <= 0) {
             return r;
         }

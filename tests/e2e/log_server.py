@@ -8,7 +8,8 @@ CHECKER = os.path.join(SOURCE, "tests", "e2e", "gocheck")
 
 def build_checker():
     """Debian's Go with Debian's packages; another Go may no longer take GO111MODULE=off."""
-    go = next((p for p in ("/usr/lib/go-1.19/bin/go", "/usr/lib/go/bin/go", "/usr/bin/go") if os.access(p, os.X_OK)), None)
+    places = ("/usr/lib/go-1.19/bin/go", "/usr/lib/go/bin/go", "/usr/bin/go")
+    go = next((place for place in places if os.access(place, os.X_OK)), None)
     if go is None or not os.path.isdir("/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog"):
         not_run("needs Debian's golang-go and golang-golang-x-mod-dev")
     program = os.path.abspath("gocheck")

@@ -16,10 +16,10 @@ def microseconds(stamp):
     return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) * 1000000 + int((part + "000000")[:6])
 
 
-def alarms_of(site):
-    """The first alarm of each blob, as it is in the log: {digest: its part}."""
+def alarms_of(site, requests):
+    """The first alarm of each blob in the newest part of the log, which holds the day: {digest: its part}."""
     found = {}
-    for event in site.events("alarm", count=100_000):
+    for event in site.events("alarm", count=4 * requests + 1000):  # a grant, an end, an alarm, a withholding
         found.setdefault(event["site"]["blob"], event["site"])
     return found
 
@@ -29,7 +29,7 @@ def run(world, plan, site, pace, tell, proof):
 
     def infection(file):
         def act(minute):
-            hits[file] = infect_in_place(depot.blob_path(site, world.digest(file)))
+            hits[file] = infect_in_place(site.blob(world.digest(file)), hide=True)
             if len(hits) in (1, len(plan.since)):
                 tell(f"{story_time(minute)}  {world.path(file)} is infected on Cordon's own disk, number {len(hits)}")
         return act
@@ -37,7 +37,7 @@ def run(world, plan, site, pace, tell, proof):
         clock, crew = Clock(pace), Crew(world, server.port, "/d")
         seconds = play(plan, clock, crew, [(minute, infection(f)) for f, minute in plan.since.items()], tell)
         crew.end()
-        alarms = alarms_of(site)
+        alarms = alarms_of(site, len(plan.wants))
     tell(f"{story_time(clock.minutes[-1])}  {len(plan.wants)} requests in {seconds:.1f} s, "
          f"{len(hits)} files infected on the disk")
     bad = [line for line in crew.book.lines if line.minute >= plan.since.get(line.want.file, 1 << 30)]
@@ -70,6 +70,8 @@ def _alarms(world, hits, alarms, clock, bad, tell, proof):
         good, seen = (clock.minute_of(microseconds(alarm[name]) / 1e6) for name in ("last_good", "seen"))
         tell(f"the first alarm: {world.path(first)} was good until {story_time(good)}, bad at {story_time(seen)}; "
              f"the hand was there at {story_time(clock.minute_of(hits[first][0] / 1e9))}")
+    proof("act 2: files that grew and files that kept their length were noticed",
+          {alarm["fault"] for alarm in alarms.values()}, {"length", "changed"})
     proof("act 2: infected files that were asked for and raised no alarm", missing, [])
     proof("act 2: alarms whose window is not round the true moment", outside[:2], [])
     proof("act 2: alarms for files that nobody changed",

@@ -132,8 +132,8 @@ class Book:
         is_clean = body == clean[first:first + len(body)]
         changed = infected(clean) if clean[:2] == b"MZ" else b""
         is_changed = bool(changed) and body == changed[first:first + len(body)]
-        if is_clean and is_changed:
-            return CLEAN if size == len(clean) else CHANGED if size == len(changed) else SAME
+        if is_clean and is_changed:  # a part that the infection leaves alone: the length may tell
+            return SAME if len(clean) == len(changed) else CLEAN if size == len(clean) else CHANGED
         return CLEAN if is_clean else CHANGED if is_changed else NEITHER
 
 

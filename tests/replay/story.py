@@ -27,7 +27,8 @@ FIRST, SECOND = ("amber basalt copper delta ember fjord granite harbor indigo ju
                  "orbit pebble quartz raven saffron tundra umber violet willow zephyr").split(), (
     "bakery bridge cargo cartage courier dairy dyeworks engineering foundry freight insurance laundry library "
     "logistics mill museum optics orchards paper pharmacy printing quarry shipping surveying textiles works").split()
-THINGS = "archive console desk exchange gateway ledger mail monitor office planner print proxy roster sync vault".split()
+THINGS = ("archive console desk exchange gateway ledger mail monitor office planner print proxy roster sync "
+          "vault").split()
 
 File = collections.namedtuple("File", "index product version name kind size big passenger twin")
 Account = collections.namedtuple("Account", "user password org")
@@ -161,29 +162,38 @@ class World:
 # ---- what happens to a file
 
 ENTRY_AT = 40  # of AddressOfEntryPoint, behind "PE\0\0"
+CAVITY = fixtures.HEADERS + 64  # in the breakpoints of .text
 
 
-def infected(clean):
-    """As FunLove changed a file, without anything that could run: filler and marker at the end, and the
-    field that says where the program starts moved."""
+def _entry_moved(clean):
     changed = bytearray(clean)
-    header = struct.unpack_from("<I", clean, 60)[0]
-    entry, = struct.unpack_from("<I", clean, header + ENTRY_AT)
-    struct.pack_into("<I", changed, header + ENTRY_AT, entry + 0x10)
+    at = struct.unpack_from("<I", clean, 60)[0] + ENTRY_AT
+    struct.pack_into("<I", changed, at, struct.unpack_from("<I", clean, at)[0] + 0x10)
+    return changed
+
+
+@functools.lru_cache(maxsize=256)
+def infected(clean):
+    """What an infection makes of a file, without anything that could run: the field moved that says where
+    the program starts, and the marker put in. Most files grow by filler, as FunLove let them; of the small
+    ones a part keeps its length, so that only who reads every byte can notice."""
+    changed = _entry_moved(clean)
+    if len(clean) < MEBIBYTE and len(clean) // fixtures.SECTOR % 3 == 0:
+        changed[CAVITY:CAVITY + len(fixtures.FUNLOVE_MARK)] = fixtures.FUNLOVE_MARK
+        return bytes(changed)
     return bytes(changed) + (b"\xcc" * 64 + fixtures.FUNLOVE_MARK).ljust(fixtures.FUNLOVE_BYTES, b"\xcc")
 
 
-def infect_in_place(path):
-    """Changes the file on disk as a process with the right to do so would; gives the time before and after."""
+def infect_in_place(path, hide=False):
+    """Changes the file on disk as a process with the right to do so would; gives the time before and after.
+    `hide` puts the times of the file back, as far as a file system lets anybody."""
     if not os.access(path, os.W_OK):
         os.chmod(path, 0o644)
-    before = time.time_ns()
+    before, state = time.time_ns(), os.stat(path)
     with open(path, "r+b") as file:
-        clean = file.read()
-        changed = infected(clean)
-        header = struct.unpack_from("<I", clean, 60)[0] + ENTRY_AT
-        file.seek(header)
-        file.write(changed[header:header + 4])
-        file.seek(0, os.SEEK_END)
-        file.write(changed[len(clean):])
+        changed = infected(file.read())
+        file.seek(0)
+        file.write(changed)
+    if hide:
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     return before, time.time_ns()

@@ -12,8 +12,10 @@
 #include "base/text.h"
 
 #define API "/api/v1/"
-#define CALLS 32u                     /* at once */
-#define WEB_FRAME (8 * LIMIT_REQUEST) /* a body, escaped in JSON */
+#define CALLS 32u                       /* at once */
+#define WEB_FRAME (8 * LIMIT_REQUEST)   /* a body, escaped in JSON */
+#define UPLOADS 64u                     /* at once */
+#define UPLOAD_KEPT (10 * CLOCK_MINUTE) /* for an end that does not come */
 #define UPLOAD_IDLE (60 * CLOCK_SECOND)
 
 /* ---- one call ---- */
@@ -67,8 +69,13 @@ static int run_op(struct gate *g, const struct gate_op *op, const char *who, jso
                   json_t **answer, struct err *e)
 {
     struct ipc_msg m = {.body = body};
+    struct gate_call c = {g, &m, -1, who, NULL};
+    if ((op->may & GATE_BUILD) ==
+        0) { /* a recall does not wait while another's files are scanned */
+        return op->run(&c, answer, e);
+    }
     pthread_mutex_lock(&g->net_lock);
-    struct gate_call c = {g, &m, -1, who, batches_of(g, who)};
+    c.batches = batches_of(g, who);
     int r = op->run(&c, answer, e);
     pthread_mutex_unlock(&g->net_lock);
     return r;
@@ -114,6 +121,7 @@ struct upload {
     json_t *results;
     int code;
     struct err e;
+    int64_t over; /* when its thread was; 0: it works; under the gate's lock */
 };
 
 static int upload_take(struct upload *u, struct err *e)
@@ -140,6 +148,9 @@ static void *upload_thread(void *ctx)
     struct upload *u = ctx;
     u->code = upload_take(u, &u->e);
     fd_close(&u->fd); /* a writer that goes on gets EPIPE */
+    pthread_mutex_lock(&u->g->lock);
+    u->over = clock_boot();
+    pthread_mutex_unlock(&u->g->lock);
     return NULL;
 }
 
@@ -149,6 +160,42 @@ static void upload_free(struct upload *u)
     js_free(&u->body);
     js_free(&u->results);
     free(u);
+}
+
+static size_t uploads_open(struct gate *g)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&g->lock);
+    for (const struct upload *u = g->uploads; u != NULL; u = u->next) {
+        n++;
+    }
+    pthread_mutex_unlock(&g->lock);
+    return n;
+}
+
+/* A client that went away in the middle never asks for the end of its upload. */
+void gate_uploads_sweep(struct gate *g)
+{
+    struct upload *gone = NULL;
+    int64_t now = clock_boot();
+    pthread_mutex_lock(&g->lock);
+    for (struct upload **at = &g->uploads; *at != NULL;) {
+        struct upload *u = *at;
+        if (u->over != 0 && now - u->over > UPLOAD_KEPT) {
+            *at = u->next;
+            u->next = gone;
+            gone = u;
+        } else {
+            at = &u->next;
+        }
+    }
+    pthread_mutex_unlock(&g->lock);
+    while (gone != NULL) {
+        struct upload *u = gone;
+        gone = u->next;
+        pthread_join(u->thread, NULL);
+        upload_free(u);
+    }
 }
 
 /* The signed query is batch=N&path=P&sha256=H; the body itself goes through the pipe. */
@@ -189,6 +236,9 @@ static int upload_begin(struct gate *g, struct ipc_msg *m, json_t **answer, stru
     r = r < 0 ? r : gate_operator(g, m->body, &u->sha256, &who, e);
     if (r == 0 && (may_of(who.role) & GATE_BUILD) == 0) {
         r = err_set(e, ERR_DENIED, "an operator of role %s may not upload", who.role);
+    }
+    if (r == 0 && uploads_open(g) >= UPLOADS) {
+        r = err_set(e, ERR_UNAVAIL, "too many uploads at once; try again");
     }
     if (r == 0 && pipe2(pipe, O_CLOEXEC) < 0) {
         r = err_sys(e, "make a pipe");

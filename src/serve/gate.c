@@ -12,6 +12,7 @@
 #include "signer/signer.h"
 
 #define RULES_AGAIN (2 * CLOCK_SECOND)
+#define ALARM_AGAIN (10 * CLOCK_SECOND)
 #define SCRUB_STEP ((uint64_t)8 << 20)
 
 /* ---- ports ---- */
@@ -120,19 +121,33 @@ static void on_push(void *ctx, const json_t *body)
     }
 }
 
+/* What could not be withheld is tried again. */
+static void put_back(struct gate *g, json_t *alarm)
+{
+    pthread_mutex_lock(&g->lock);
+    js_add(g->late_alarms, json_incref(alarm));
+    g->late_at = clock_boot() + ALARM_AGAIN;
+    pthread_mutex_unlock(&g->lock);
+}
+
 static void handle_alarms(struct gate *g)
 {
     pthread_mutex_lock(&g->lock);
     json_t *list = g->alarms;
     g->alarms = js_list();
+    if (json_array_size(g->late_alarms) > 0 && clock_boot() >= g->late_at) {
+        json_array_extend(list, g->late_alarms);
+        json_array_clear(g->late_alarms);
+    }
     pthread_mutex_unlock(&g->lock);
     for (size_t i = 0; i < json_array_size(list); i++) {
         struct err e;
-        const json_t *alarm = json_array_get(list, i);
+        json_t *alarm = json_array_get(list, i);
         log_error("alarm", "blob=%s fault=%s %s", js_str_or(alarm, "blob", "?"),
                   js_str_or(alarm, "fault", "?"), js_str_or(alarm, "text", ""));
         if (release_alarm(g->release, alarm, &e) < 0) {
             log_error("alarm", "could not withhold: %s", e.text);
+            put_back(g, alarm);
         }
     }
     js_free(&list);
@@ -198,6 +213,7 @@ static void tick(struct ticking *t)
     struct err e;
     int64_t now = clock_boot(), next = 0;
     handle_alarms(t->g);
+    gate_uploads_sweep(t->g);
     gate_rules_fresh(t->g);
     if (now >= t->next_release) {
         int r = release_tick(t->g->release, &next, &e);
@@ -220,11 +236,11 @@ static void tick(struct ticking *t)
 static void rest(struct gate *g)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until); /* a step of the wall clock must not stretch it */
     until.tv_sec += 1;
     pthread_mutex_lock(&g->lock);
     if (!g->stopping && json_array_size(g->alarms) == 0) {
-        pthread_cond_timedwait(&g->wake, &g->lock, &until);
+        pthread_cond_clockwait(&g->wake, &g->lock, CLOCK_MONOTONIC, &until);
     }
     pthread_mutex_unlock(&g->lock);
 }
@@ -368,6 +384,7 @@ int gate_main(struct boot *boot)
                        .net_lock = PTHREAD_MUTEX_INITIALIZER};
     g->nonces = js_new();
     g->alarms = js_list();
+    g->late_alarms = js_list();
     g->started = clock_now();
     pthread_key_create(&g->db_key, close_thread_db);
     int r = open_all(g, &e);

@@ -31,7 +31,9 @@ struct gate {
     unsigned connections; /* on the control socket */
     uint64_t batch_next;
     bool stopping;
-    json_t *alarms; /* that came from the recorder and wait to be handled; under `lock` */
+    json_t *alarms;      /* that came from the recorder and wait to be handled; under `lock` */
+    json_t *late_alarms; /* that could not be handled, until late_at; under `lock` */
+    int64_t late_at;
     pthread_cond_t wake;
     int64_t started;
     json_t *nonces; /* of signed requests, with their time; under `lock` */
@@ -102,3 +104,6 @@ MUST_CHECK int gate_operator(struct gate *g, const json_t *request, const struct
 
 extern const struct gate_op gate_ops_admit[], gate_ops_release[], gate_ops_customers[],
     gate_ops_site[]; /* each ends with op == NULL */
+
+/* Forgets uploads whose clients went away (api.c). */
+void gate_uploads_sweep(struct gate *g);

@@ -8,9 +8,11 @@
 
 #include <microhttpd.h>
 #include <stdarg.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -111,6 +113,30 @@ struct span http_target(const struct http_call *c)
 const char *http_header(const struct http_call *c, const char *name)
 {
     return MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND, name);
+}
+
+struct joining {
+    const char *name;
+    struct buf all;
+};
+
+static enum MHD_Result join(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    (void)kind;
+    struct joining *j = cls;
+    if (strcasecmp(name, j->name) == 0 && value != NULL) {
+        buf_fmt(&j->all, "%s%s", j->all.len > 0 ? "," : "", value);
+    }
+    return MHD_YES;
+}
+
+char *http_header_all(const struct http_call *c, const char *name)
+{
+    struct joining j = {.name = name, .all = BUF(POOL)};
+    MHD_get_connection_values(c->mhd, MHD_HEADER_KIND, join, &j);
+    char *out = j.all.len > 0 && j.all.fault == 0 ? mem_str(buf_text(&j.all)) : NULL;
+    buf_clear(&j.all);
+    return out;
 }
 
 const struct sockaddr *http_peer(const struct http_call *c)

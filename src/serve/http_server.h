@@ -48,6 +48,9 @@ void http_stop(struct http_server **at);
 const char *http_method(const struct http_call *c);
 struct span http_target(const struct http_call *c); /* as it was sent, undecoded */
 const char *http_header(const struct http_call *c, const char *name); /* or NULL */
+/* All header lines of that name with commas between them, as one line would say it; NULL or to be
+ * freed. */
+char *http_header_all(const struct http_call *c, const char *name);
 const struct sockaddr *http_peer(const struct http_call *c);
 struct conn *http_conn(struct http_call *c); /* borrowed */
 bool http_tls(const struct http_call *c);

@@ -112,7 +112,8 @@ static bool method_fits(const struct route *r, const char *method)
 
 static void find_client(struct visit *v)
 {
-    const char *forwarded = http_header(v->call, "X-Forwarded-For");
+    /* of several such lines, the one that the client sent itself comes first */
+    CLEANUP(mem_free) char *forwarded = http_header_all(v->call, "X-Forwarded-For");
     struct http_ip peer = {{0}};
     (void)http_ip_of(http_peer(v->call), &peer);
     v->client = http_client(&peer, forwarded, v->w->proxy, v->w->n_proxy);

@@ -106,13 +106,13 @@ static void do_chore(struct web *w, struct chore *c)
 static struct chore *next_chore(struct web *w, bool busy)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until); /* a step of the wall clock must not stretch it */
     until.tv_nsec += busy ? TICK_BUSY : TICK_IDLE;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&w->lock);
     if (w->chores == NULL && !w->ending) {
-        (void)pthread_cond_timedwait(&w->wake, &w->lock, &until);
+        (void)pthread_cond_clockwait(&w->wake, &w->lock, CLOCK_MONOTONIC, &until);
     }
     struct chore *c = w->chores;
     if (c != NULL) {

@@ -51,7 +51,7 @@ def addresses_behind_a_proxy():
 
     def recorded(server, forwarded, source="127.0.0.1"):
         before = len(site.events("grant"))
-        headers = {"X-Forwarded-For": forwarded} if forwarded is not None else {}
+        headers = {"X-Forwarded-For": forwarded} if isinstance(forwarded, str) else forwarded or {}
         equal(server.get("/d/office/1.0/setup.exe", token=token, headers=headers, address=source).status, 200,
               f"with {forwarded}")
         grants = site.events("grant")
@@ -64,6 +64,9 @@ def addresses_behind_a_proxy():
         contains(recorded(server, "203.0.113.9"), "203.0.113.9", "the client that the proxy names")
         contains(recorded(server, "198.51.100.1, 203.0.113.9"), "203.0.113.9", "the last that no client could write")
         check("198.51.100.1" not in recorded(server, "198.51.100.1, 203.0.113.9"), "what a client could write")
+        two = {"X-Forwarded-For": "198.51.100.1", "x-forwarded-for": "203.0.113.9"}
+        contains(recorded(server, two), "203.0.113.9", "a proxy that adds a line of its own")
+        check("198.51.100.1" not in recorded(server, two), "the line that a client could write")
         contains(recorded(server, "2001:db8::7"), "2001:db8::7", "IPv6")
         contains(recorded(server, None), "127.0.0.1", "none")
         for odd in ("nonsense", "", ",,,", "203.0.113.9" * 100, "1.2.3.4\t", '"; DROP TABLE'):

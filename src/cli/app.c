@@ -1,6 +1,7 @@
 /* app.c - what commands share: the site, the gate, files that were named. */
 #include "cli/cli.h"
 
+#include <sys/prctl.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -52,6 +53,7 @@ int app_open_site(struct app *app, struct err *e)
 
 int app_passphrase(struct app *app, bool fresh, struct key_pass *out, struct err *e)
 {
+    prctl(PR_SET_DUMPABLE, 0); /* no core file, no debugger: from here on there is a secret */
     int r = key_passphrase(app->passphrase_file, fresh, out, e);
     if (r == 0 && out->warning[0] != 0) {
         log_warn("passphrase", "%s", out->warning);

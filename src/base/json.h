@@ -20,8 +20,8 @@ void js_write(struct buf *out, const json_t *j);
  * escaped). ERR_FORMAT for what has no canonical form: floats, null, non-ASCII member names,
  * integers beyond 2^53. https://wiki.laptop.org/go/Canonical_JSON; TUF specification 4.2.1 */
 MUST_CHECK int js_canon(struct buf *out, const json_t *j, struct err *e);
-/* The same with control characters escaped, so that any JSON parser reads it: what is kept for good.
- * Texts without control characters come out alike. */
+/* The same with control characters escaped, so that any JSON parser reads it: what is kept for
+ * good. Texts without control characters come out alike. */
 MUST_CHECK int js_stable(struct buf *out, const json_t *j, struct err *e);
 /* SHA-256 of the canonical form. */
 MUST_CHECK int js_digest(const json_t *j, struct digest *out, struct err *e);

@@ -52,20 +52,31 @@ static void note_ring(void *ctx, struct keyring_id id, enum keyring_state state)
     js_set_bool(ctx, name, state == KEYRING_HELD);
 }
 
-/* Names those whom the database knows and the keyring does not. */
-static int name_lost(struct db *db, enum keyring_kind kind, const char *sql, const json_t *ring,
-                     struct buf *names, size_t *n, struct err *e)
+/* Those whom the database knows and the keyring does not. */
+struct lost {
+    const json_t *ring;
+    struct buf names;
+    size_t n;
+};
+
+static void lost_clear(struct lost *l)
+{
+    buf_clear(&l->names);
+}
+
+static int name_lost(struct db *db, enum keyring_kind kind, const char *sql, struct lost *l,
+                     struct err *e)
 {
     CLEANUP(db_rows_close) struct db_rows *rows = NULL;
     int r = db_query(db, sql, DB_NO_ARGS, &rows, e);
     while (r >= 0 && (r = db_next(rows, e)) == 1) {
         CLEANUP(mem_free) char *id = mem_printf("%d %lld", (int)kind, (long long)db_i64(rows, 0));
-        if (json_object_get(ring, id) != NULL) {
+        if (json_object_get(l->ring, id) != NULL) {
             continue;
         }
-        if (++*n <= LOST_SHOWN) {
-            buf_fmt(names, "%s%s (%lld deliveries)", names->len > 0 ? ", " : "", db_text(rows, 1),
-                    (long long)db_i64(rows, 2));
+        if (++l->n <= LOST_SHOWN) {
+            buf_fmt(&l->names, "%s%s (%lld deliveries)", l->names.len > 0 ? ", " : "",
+                    db_text(rows, 1), (long long)db_i64(rows, 2));
         }
     }
     return r;
@@ -81,28 +92,27 @@ static bool record_began(struct db *db)
 static void keyring_lost_keys(struct doctor *d, const json_t *ring)
 {
     struct err e;
-    size_t n = 0;
     CLEANUP(db_close) struct db *db = NULL;
-    CLEANUP(buf_clear) struct buf names = BUF((size_t)64 << 10);
+    CLEANUP(lost_clear) struct lost l = {.ring = ring, .names = BUF((size_t)64 << 10)};
     CLEANUP(mem_free) char *path = mem_printf("%s/cordon.db", d->app->site_path);
     int r = db_open(path, DB_READ, &db, &e);
     r = r < 0 ? r
               : name_lost(db, KEYRING_ORG,
                           "SELECT id, coalesce(name, '(no name)'), (SELECT count(*) FROM granted"
                           " WHERE granted.org = org.id) FROM org WHERE erased = 0",
-                          ring, &names, &n, &e);
+                          &l, &e);
     r = r < 0 ? r
               : name_lost(db, KEYRING_ACCOUNT,
                           "SELECT id, coalesce('account ' || login, '(an account)'), (SELECT"
                           " count(*) FROM granted WHERE account = account.id) FROM account"
                           " WHERE erased = 0",
-                          ring, &names, &n, &e);
-    if (r == 0 && n > 0) {
+                          &l, &e);
+    if (r == 0 && l.n > 0) {
         doctor_say(d, DOCTOR_BAD, "keyring",
                    "the keys of %zu organisations and accounts are lost: %s%s. Put the keyring's "
                    "second copy back: without it what the events say of them stays closed, and "
                    "they get nothing more until they are added again",
-                   n, buf_text(&names), n > LOST_SHOWN ? ", ..." : "");
+                   l.n, buf_text(&l.names), l.n > LOST_SHOWN ? ", ..." : "");
     }
     if (r == 0 && json_object_get(ring, "1 0") == NULL && record_began(db)) {
         doctor_say(d, DOCTOR_BAD, "keyring",

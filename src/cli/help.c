@@ -72,15 +72,24 @@ void help_group(FILE *out, const char *group)
     }
 }
 
+/* At the end of a line: a blank, or an empty line if the next is empty. Returns what follows. */
+static const char *line_end(FILE *out, const char *text, size_t *at)
+{
+    bool paragraph = text[1] == '\n';
+    if (*at > 0) {
+        fputs(paragraph ? "\n\n" : " ", out);
+    }
+    *at = paragraph ? 0 : *at;
+    return text + (paragraph ? 2 : 1);
+}
+
 /* Words wrapped at 80 columns; an empty line parts paragraphs. */
 static void wrapped(FILE *out, const char *text)
 {
     size_t at = 0;
     while (*text != 0) {
         if (*text == '\n') {
-            fputs(at > 0 && text[1] == '\n' ? "\n\n" : at > 0 ? " " : "", out);
-            at = text[1] == '\n' ? 0 : at;
-            text += text[1] == '\n' ? 2 : 1;
+            text = line_end(out, text, &at);
             continue;
         }
         size_t n = strcspn(text, " \n");

@@ -97,10 +97,8 @@ static void invalid_text_is_escaped_when_set(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(canonical_form_is_sorted_and_bare),
-        TEST(the_stable_form_can_be_read_again),
-        TEST(hostile_documents_are_refused),
-        TEST(getters_name_what_they_miss),
+        TEST(canonical_form_is_sorted_and_bare), TEST(the_stable_form_can_be_read_again),
+        TEST(hostile_documents_are_refused),     TEST(getters_name_what_they_miss),
         TEST(invalid_text_is_escaped_when_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

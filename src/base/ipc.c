@@ -372,17 +372,17 @@ int ipc_serve_one(int sock, const struct ipc_op *ops, size_t n_ops, void *ctx,
 {
     CLEANUP(ipc_msg_clear) struct ipc_msg m = {0};
     int r = ipc_recv_within(sock, IPC_STALL, &m, e);
-    return r < 0 ? r : ipc_serve_msg(sock, &m, ops, n_ops, ctx, peer, e);
+    struct ipc_table t = {ops, n_ops, ctx, peer};
+    return r < 0 ? r : ipc_serve_msg(sock, &m, &t, e);
 }
 
-int ipc_serve_msg(int sock, struct ipc_msg *m, const struct ipc_op *ops, size_t n_ops, void *ctx,
-                  struct ipc_peer *peer, struct err *e)
+int ipc_serve_msg(int sock, struct ipc_msg *m, const struct ipc_table *t, struct err *e)
 {
     CLEANUP(js_free) json_t *answer = NULL;
     struct err fault = {.text = ""};
     uint32_t seq = m->seq;
-    const struct ipc_op *op = op_of(m, ops, n_ops, &fault);
-    int r = op != NULL ? op->run(ctx, peer, m, &answer, &fault) : fault.code;
+    const struct ipc_op *op = op_of(m, t->ops, t->n_ops, &fault);
+    int r = op != NULL ? op->run(t->ctx, t->peer, m, &answer, &fault) : fault.code;
     if (r == IPC_LATER || seq == 0) {
         return 0;
     }

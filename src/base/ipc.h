@@ -89,8 +89,13 @@ MUST_CHECK int ipc_serve_one(int sock, const struct ipc_op *ops, size_t n_ops, v
                              struct ipc_peer *peer, struct err *e);
 
 /* The same with a message that was received already; it stays the caller's. */
-MUST_CHECK int ipc_serve_msg(int sock, struct ipc_msg *m, const struct ipc_op *ops, size_t n_ops,
-                             void *ctx, struct ipc_peer *peer, struct err *e);
+struct ipc_table {
+    const struct ipc_op *ops;
+    size_t n_ops;
+    void *ctx;
+    struct ipc_peer *peer;
+};
+MUST_CHECK int ipc_serve_msg(int sock, struct ipc_msg *m, const struct ipc_table *t, struct err *e);
 
 /* Adds a descriptor to the answer of a handler; taken, also on failure (more than IPC_FDS). */
 MUST_CHECK int ipc_answer_take_fd(struct ipc_msg *m, int fd, struct err *e);

@@ -493,13 +493,14 @@ static bool readable(int fd)
 static void take_from(struct recorder *r, int *sock, const struct ipc_op *ops, size_t n_ops)
 {
     struct err e;
+    struct ipc_table t = {.ops = ops, .n_ops = n_ops, .ctx = r};
     for (size_t i = 0; i < BATCH / 2 && readable(*sock) && r->n_owed < BATCH; i++) {
         CLEANUP(ipc_msg_clear) struct ipc_msg m = {0};
         bool web = sock == &r->web;
         bool left = gone(*sock);
         int bad = ipc_recv_most(*sock, web ? WEB_STALL : IPC_STALL, web ? WEB_FRAME : LIMIT_FRAME,
                                 &m, &e);
-        bad = bad < 0 ? bad : ipc_serve_msg(*sock, &m, ops, n_ops, r, NULL, &e);
+        bad = bad < 0 ? bad : ipc_serve_msg(*sock, &m, &t, &e);
         if (bad < 0 && web && !left) {
             web_failed(r, &e);
             return;

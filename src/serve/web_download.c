@@ -195,6 +195,9 @@ static void send_body(struct visit *v)
     struct web_send what = {d->blob, d->root, d->size, d->first,
                             d->size == 0 ? 0 : d->last - d->first + 1};
     int r = web_send_open(v->w, &what, &s, &e);
+    if (r < 0) {
+        unlist(v->w, d); /* the word about why not may arrive, also when the file is withheld now */
+    }
     if (r == ERR_UNAVAIL) {
         reply_unavailable(v, &e);
     } else if (r < 0) {

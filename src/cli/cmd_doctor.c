@@ -81,11 +81,16 @@ static int ask_gate(struct doctor *d, struct err *e)
     return r;
 }
 
+static bool have_passphrase_file(const struct app *app)
+{
+    return app->passphrase_file != NULL || getenv("CORDON_PASSPHRASE_FILE") != NULL ||
+           getenv("CREDENTIALS_DIRECTORY") != NULL;
+}
+
 /* The passphrase if there is one without asking, or a person to ask. */
 static bool have_passphrase(const struct app *app)
 {
-    return app->passphrase_file != NULL || getenv("CORDON_PASSPHRASE_FILE") != NULL ||
-           getenv("CREDENTIALS_DIRECTORY") != NULL || isatty(0);
+    return have_passphrase_file(app) || isatty(0);
 }
 
 static bool server_answers(struct app *app)
@@ -122,9 +127,7 @@ static int run_rebuild(struct doctor *d, struct err *e)
     CLEANUP(fd_close) int lock = -1;
     int r = app_lock(d->app, &lock, e);
     r = r < 0 ? r : open_kek(d, e);
-    r = r < 0 ? r : doctor_rebuild(d, new_keyring, e);
-    key_kek_close(&d->kek);
-    return r;
+    return r < 0 ? r : doctor_rebuild(d, new_keyring, e);
 }
 
 static int run(struct app *app, int argc, char **argv, struct err *e)
@@ -137,10 +140,16 @@ static int run(struct app *app, int argc, char **argv, struct err *e)
     }
     r = r != 0 || !rebuild ? r : run_rebuild(&d, e);
     if (r != 0) {
+        key_kek_close(&d.kek);
         return r;
     }
     doctor_keys(&d);
     doctor_keyring(&d);
+    if (d.kek == NULL && have_passphrase_file(app) && open_kek(&d, e) < 0) {
+        d.kek = NULL; /* why is said below, where the processes want it too */
+    }
+    doctor_details(&d);
+    key_kek_close(&d.kek);
     doctor_database(&d);
     doctor_metadata(&d);
     doctor_log(&d);

@@ -16,6 +16,7 @@ void doctor_say(struct doctor *d, enum doctor_state s, const char *check, const 
 /* Checks that need no secret and no running process (doctor_files.c). */
 void doctor_keys(struct doctor *d);
 void doctor_keyring(struct doctor *d);
+void doctor_details(struct doctor *d); /* with d->kek what is sealed too */
 void doctor_database(struct doctor *d);
 void doctor_metadata(struct doctor *d);
 void doctor_log(struct doctor *d);

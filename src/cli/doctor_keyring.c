@@ -1,14 +1,17 @@
-/* doctor_keyring.c - is the keyring whole, what is lost if not, and is its copy as good? */
+/* doctor_keyring.c - is the keyring whole, what is lost if not, is its copy as good? And are the
+ * records that it opens those of the log? */
 #include "cli/doctor.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 
 #include "account/account.h"
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "db/db.h"
+#include "record/record.h"
 
 #define LOST_SHOWN ((size_t)20) /* names of one finding */
 
@@ -201,4 +204,44 @@ void doctor_keyring(struct doctor *d)
         keyring_lost_keys(d, ring);
     }
     keyring_copy_of(d, records, ring);
+}
+
+/* ---- details ---- */
+
+static void say_rot(void *ctx, uint64_t first, uint64_t last, const char *why)
+{
+    doctor_say(ctx, DOCTOR_BAD, "details",
+               "records %" PRIu64 " to %" PRIu64
+               " are damaged (%s): restore details/ from a backup; "
+               "cordon.db still holds what they said",
+               first, last, why);
+}
+
+void doctor_details(struct doctor *d)
+{
+    struct err e;
+    struct keyring *ring = NULL;
+    CLEANUP(fd_close) int keys = -1;
+    CLEANUP(key_sub_clear) struct key_sub sub;
+    struct record_check c = {.origin = settings_text(d->app->settings, SETTING_REPOSITORY_NAME),
+                             .rot = say_rot,
+                             .ctx = d};
+    size_t bad = d->bad;
+    uint64_t size = 0;
+    int r = file_open_dir(d->app->site, "keys", &keys, &e);
+    r = r < 0 ? r : key_public(keys, "log", &c.log_key, &e);
+    if (r == 0 && d->kek != NULL) {
+        key_subkey(d->kek, KEY_RECORD, &sub);
+        if (keyring_open(d->app->site, "keyring", &sub, &ring, NULL) == 0) {
+            c.ring = ring;
+        }
+    }
+    r = r < 0 ? r : record_check_details(d->app->site, &c, &size, &e);
+    if (r < 0) {
+        doctor_say(d, DOCTOR_BAD, "details", "%s", e.text);
+    } else if (d->bad == bad) {
+        doctor_say(d, DOCTOR_OK, "details", "%" PRIu64 " records are those of the log%s", size,
+                   ring != NULL ? ", and open" : "; not opened, for want of the passphrase");
+    }
+    keyring_close(&ring);
 }

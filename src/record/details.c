@@ -84,6 +84,27 @@ int details_append(int dir, const struct sealed *s, size_t n, struct err *e)
     return 0;
 }
 
+static void walk_bundle(int dir, uint64_t first, uint64_t size, details_each each, void *ctx)
+{
+    char folder[24], name[48];
+    CLEANUP(buf_clear) struct buf all = BUF(BUNDLE_MAX);
+    struct err e = {.text = "it ends before this record"};
+    bundle_name(first, folder, name);
+    int r = file_read(dir, name, BUNDLE_MAX, &all, &e);
+    struct reader in = reader_of(r < 0 ? SPAN_NONE : buf_view(&all));
+    for (uint64_t i = first; i < size && i < first + BUNDLE; i++) {
+        struct span s = reader_take(&in, reader_be32(&in));
+        each(ctx, i, in.bad ? SPAN_NONE : s, in.bad ? e.text : NULL);
+    }
+}
+
+void details_walk(int dir, uint64_t size, details_each each, void *ctx)
+{
+    for (uint64_t first = 0; first < size; first += BUNDLE) {
+        walk_bundle(dir, first, size, each, ctx);
+    }
+}
+
 int details_read(int dir, uint64_t index, struct buf *out, struct err *e)
 {
     char folder[24], name[48];

@@ -91,6 +91,19 @@ MUST_CHECK int record_get(struct record *r, uint64_t index, struct event *out, s
  * it was not erased. */
 MUST_CHECK int record_rebuild(struct record *r, struct db *fresh, uint64_t *lost, struct err *e);
 
+/* Reads all that the signed log says is in details/, and compares it with the log; with a keyring
+ * what is sealed is opened too. `rot` is told of each range that is not good. Needs no database and
+ * disturbs no recorder. */
+struct record_check {
+    const char *origin;
+    struct sig_public log_key;
+    const struct keyring *ring; /* or NULL */
+    void (*rot)(void *ctx, uint64_t first, uint64_t last, const char *why);
+    void *ctx;
+};
+MUST_CHECK int record_check_details(int site, const struct record_check *c, uint64_t *size,
+                                    struct err *e);
+
 /* What shows one part of an event to somebody who has only the log: {index, entry, salts, part}
  * with the hashes of the other parts; and the check of it. New reference. */
 MUST_CHECK int record_open_part(struct record *r, uint64_t index, const char *part, json_t **out,

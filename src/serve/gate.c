@@ -395,11 +395,13 @@ int gate_main(struct boot *boot)
     bool have_web = g->web >= 0;
     if (pthread_create(&control, NULL, gate_control_thread, g) != 0 ||
         pthread_create(&ticker, NULL, tick_thread, g) != 0 ||
-        (have_web && pthread_create(&web, NULL, gate_web_thread, g) != 0) ||
-        boot_ready(&g->boot, &e) < 0) {
-        err_set(&e, ERR_SYS, "start the gate's threads");
+        (have_web && pthread_create(&web, NULL, gate_web_thread, g) != 0)) {
+        err_set(&e, ERR_NOMEM, "start the gate's threads");
         role_failed(&g->boot, &e);
         return 3;
+    }
+    if (boot_ready(&g->boot, &e) < 0) {
+        return 3; /* the supervisor is gone, or stops us since another process did not start */
     }
     wait_for_stop(g);
     pthread_join(ticker, NULL);

@@ -65,4 +65,21 @@ def the_site_goes_on_without():
     equal(site.holders("--target", "office/1.1/setup.exe"), {"acme again": "confirmed"}, "who has the new one")
 
 
-main(a_keyring_without_the_sites_key_is_not_given_a_new_one, an_old_keyring_is_named, the_site_goes_on_without)
+def damaged_records_are_found_by_number():
+    site, files = used_site()
+    details = site.file("details", "000", "000")
+    good = read(details)
+    contains(site.run("doctor", expect=(DONE, FOUND)).out, "records are those of the log, and open", "a good site")
+    for name, bad in {"changed": good[:700] + bytes([good[700] ^ 1]) + good[701:], "cut": good[:len(good) // 2],
+                      "empty": b""}.items():
+        write(details, bad)
+        doctor = site.run("doctor", expect=FOUND)
+        contains(doctor.out, "are damaged", name)
+        contains(doctor.out, "records ", name)
+    os.unlink(details)
+    contains(site.run("doctor", expect=FOUND).out, "records 0 to ", "gone")
+    write(details, good)
+    contains(site.run("doctor", expect=(DONE, FOUND)).out, "records are those of the log, and open", "good again")
+
+
+main(damaged_records_are_found_by_number, a_keyring_without_the_sites_key_is_not_given_a_new_one, an_old_keyring_is_named, the_site_goes_on_without)

@@ -607,6 +607,34 @@ static int sign_head(void *ctx, const struct tlog_head *from, const struct tlog_
     return signer_checkpoint(((struct recorder *)ctx)->log, from, head, proof, note, e);
 }
 
+static int open_database(struct recorder *r, struct err *e)
+{
+    int bad = role_db(&r->boot, DB_FOLD, &r->db, e);
+    return bad == ERR_NOTFOUND || bad == ERR_UNAVAIL
+               ? err_wrap(e, bad, "open cordon.db (cordon doctor --rebuild makes it anew)")
+               : bad;
+}
+
+/* Grants of those would fail one by one, with nobody knowing why. */
+static void tell_lost_keys(struct recorder *r)
+{
+    CLEANUP(db_rows_close) struct db_rows *rows = NULL;
+    size_t lost = 0;
+    if (db_query(r->db, "SELECT id FROM org WHERE erased = 0", DB_NO_ARGS, &rows, NULL) < 0) {
+        return;
+    }
+    while (db_next(rows, NULL) == 1) {
+        struct keyring_id id = {KEYRING_ORG, (uint64_t)db_i64(rows, 0)};
+        lost += keyring_state(r->ring, id) == KEYRING_ABSENT;
+    }
+    if (lost > 0) {
+        log_error("recorder.keyring",
+                  "the keys of %zu organisations are lost, so they get nothing: put the keyring's "
+                  "second copy back; cordon doctor names them",
+                  lost);
+    }
+}
+
 static int open_all(struct recorder *r, struct err *e)
 {
     CLEANUP(key_sub_clear) struct key_sub sub;
@@ -620,7 +648,7 @@ static int open_all(struct recorder *r, struct err *e)
     int bad = role_settings(&r->boot, &r->settings, e);
     bad = bad < 0 ? bad : boot_secret(&r->boot, "record", sub.b, e);
     bad = bad < 0 ? bad : keyring_open(r->boot.site, "keyring", &sub, &r->ring, e);
-    bad = bad < 0 ? bad : role_db(&r->boot, DB_FOLD, &r->db, e);
+    bad = bad < 0 ? bad : open_database(r, e);
     bad = bad < 0 ? bad : events_migrate(r->db, e);
     bad = bad < 0 ? bad : file_open_dir(r->boot.site, "keys", &keys, e);
     bad = bad < 0 ? bad : key_public(keys, "log", &o.log_key, e);
@@ -632,6 +660,9 @@ static int open_all(struct recorder *r, struct err *e)
     o.db = r->db;
     o.origin = settings_text(r->settings, SETTING_REPOSITORY_NAME);
     bad = record_open(r->boot.site, &o, &r->rec, e);
+    if (bad == 0) {
+        tell_lost_keys(r);
+    }
     if (bad == 0 && record_torn(r->rec) > 0) {
         log_warn("recorder.torn", "%llu bytes of an unfinished commit were cut",
                  (unsigned long long)record_torn(r->rec));

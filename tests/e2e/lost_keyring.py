@@ -82,4 +82,26 @@ def damaged_records_are_found_by_number():
     contains(site.run("doctor", expect=(DONE, FOUND)).out, "records are those of the log, and open", "good again")
 
 
-main(damaged_records_are_found_by_number, a_keyring_without_the_sites_key_is_not_given_a_new_one, an_old_keyring_is_named, the_site_goes_on_without)
+def an_organisation_erased_in_the_middle_of_its_download():
+    site = Site()
+    site.admit(filler("large.exe", 6_000_000, seed=5), product="office", version="1.0")
+    token, other = site.customer("acme", "office"), site.customer("zenith", "office", user="jane")
+    with site.serve() as server:
+        slow = server.slow("/d/office/1.0/large.exe", token)
+        before = server.processes()
+        site.run("org", "erase", "acme")
+        slow.read(6_000_000)
+        slow.close()
+        equal(server.status("/d/office/1.0/large.exe", token=token), 401, "its token is nobody's")
+        equal(server.get("/d/office/1.0/large.exe", token=other).status, 200, "the others go on")
+        time.sleep(1.5)
+        equal(server.processes()["recorder"], before["recorder"], "nothing had to start again")
+    site.run("log", "verify")
+    scope = json.dumps(site.scope("--target", "office/1.0/large.exe"))
+    contains(scope, "erased", "the answer says that one is erased")
+    check("acme" not in scope, "and not who")
+    said = site.run("doctor", expect=(DONE, FOUND)).out
+    check("are lost" not in said, f"an erased key is not a lost one: {said}")
+
+
+main(an_organisation_erased_in_the_middle_of_its_download, damaged_records_are_found_by_number, a_keyring_without_the_sites_key_is_not_given_a_new_one, an_old_keyring_is_named, the_site_goes_on_without)

@@ -37,9 +37,9 @@ static int syncs(int fd, const uint8_t *p, size_t n, struct err *e)
         took[i] = clock_boot() - start;
     }
     qsort(took, SYNCS, sizeof *took, by_value);
-    size_t half = SYNCS / 2, last = SYNCS - 1 - SYNCS / 100;
+    int64_t half = took[SYNCS / 2], late = took[SYNCS - 1 - SYNCS / 100];
     printf("  append of %6zu bytes and fdatasync   %7.2f ms median, %.2f ms in 1 of 100\n", n,
-           (double)took[half] / 1000, (double)took[last] / 1000);
+           (double)half / 1000, (double)late / 1000);
     return 0;
 }
 

@@ -6,6 +6,7 @@ take turns and medians are compared; the ratio is what to quote. Nothing here as
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -18,6 +19,7 @@ sys.path.insert(0, os.path.join(SOURCE, "tests", "e2e"))
 import cordontest  # noqa: E402
 
 LOAD = os.path.join(SOURCE, "build", "bench", "tools", "load")
+AT_END = []  # called before the folder is removed
 RUNS = int(os.environ.get("BENCH_RUNS", "5"))
 
 
@@ -28,6 +30,7 @@ def program(name):
 
 def in_folder(work):
     """Runs work() in a fresh directory below $TMPDIR and removes it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))  # so that all is ended and removed then too
     top = tempfile.mkdtemp(prefix="cordon-bench-")
     os.chmod(top, 0o755)  # peers may run as other users
     here = os.getcwd()
@@ -38,6 +41,8 @@ def in_folder(work):
         print(f"{sys.argv[0]}: {broken}", file=sys.stderr)
         sys.exit(3)
     finally:
+        for end in AT_END:
+            end()
         cordontest.stop_everything()
         os.chdir(here)
         shutil.rmtree(top, ignore_errors=True)

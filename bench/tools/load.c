@@ -167,12 +167,11 @@ static void report(struct load *l, int64_t start)
 {
     double seconds = (double)(clock_boot() - start) / (double)CLOCK_SECOND;
     qsort(l->took, l->done, sizeof *l->took, by_value);
-    size_t half = l->done / 2, last = l->done - 1 - l->done / 100;
+    int64_t half = l->took[l->done / 2], late = l->took[l->done - 1 - l->done / 100];
     printf("{\"seconds\":%.6f,\"requests\":%llu,\"bytes\":%llu,\"errors\":%llu,\"p50_ms\":%.3f,"
            "\"p99_ms\":%.3f}\n",
            seconds, (unsigned long long)l->done, (unsigned long long)l->bytes,
-           (unsigned long long)l->errors, (double)l->took[half] / 1000,
-           (double)l->took[last] / 1000);
+           (unsigned long long)l->errors, (double)half / 1000, (double)late / 1000);
 }
 
 int main(int argc, char **argv)

@@ -23,7 +23,8 @@
 #define CONTROL "control.sock"
 #define BACKLOG 1024
 #define FIRST_TRIES 3u
-#define CALM (60 * CLOCK_SECOND) /* a group that lived so long is started again at once */
+#define PAUSE_MOST (4 * CLOCK_SECOND) /* it answers again within ten, however often it dies */
+#define CALM (60 * CLOCK_SECOND)      /* a group that lived so long is started again at once */
 
 int serve_lock(int site, int *lock, struct err *e)
 {
@@ -268,7 +269,7 @@ static int run_groups(const struct serve_opts *o, const struct group_listen *l, 
         if (stopped_within(signals, pause)) {
             return 0;
         }
-        pause = pause == 0 ? CLOCK_SECOND / 4 : pause < 30 * CLOCK_SECOND ? 2 * pause : pause;
+        pause = pause == 0 ? CLOCK_SECOND / 4 : pause < PAUSE_MOST ? 2 * pause : pause;
     }
 }
 

@@ -118,7 +118,9 @@ def small_files_after_they_were_hot():
             contains(("changed", "length", "missing", "unreadable"), alarm["fault"], f"{change.__name__}: fault")
             until(f"{change.__name__}: it is withheld", 10,
                   lambda: server.status(path, token=token) == 410)
-        equal(len(site.events("alarm")), len(ALL), "alarms, one for each")
+        # the scrub may find one in the same moment as a client; then both say so
+        equal(len({event["site"]["blob"] for event in site.events("alarm")}), len(ALL), "blobs with an alarm")
+        check(len(site.events("alarm")) <= 2 * len(ALL), "more alarms than finders")
         equal(server.get("/healthz").status, 200, "the server can deliver the rest")
         check(site.holders("--sha256", sha256(read(files[0]))) == {"acme": "confirmed"}, "who had the good one")
 
@@ -248,10 +250,11 @@ def a_repaired_file_goes_out_again():
         if site.target("office/1.0/setup.exe")["state"] == "withheld":
             site.run("lift", digest, "--reason", "repaired from the build machine")
         equal(server.get(path, token=token).body, read(file), "after the repair")
+        before = len(site.events("alarm"))
         flip(site.blob(digest), 100)
         check(server.status(path, token=token) in (0, 410, 503), "a second change is refused too")
         until("it is withheld again", 10, lambda: server.status(path, token=token) == 410)
-        equal(len(site.events("alarm")), 2, "and has an alarm of its own")
+        check(len(site.events("alarm")) > before, "and has an alarm of its own")
 
 
 main(small_files_after_they_were_hot, cold_files, large_files_during_a_download,

@@ -13,7 +13,7 @@
 #include "serve/events.h"
 
 #define FRESH "cordon.db.new"
-#define KEPT "cordon.db.lost-keyring"
+#define KEPT "cordon.db.before"
 
 struct rebuild {
     struct doctor *d;
@@ -21,7 +21,8 @@ struct rebuild {
     struct db *db;
     struct record *rec;
     json_t *lost; /* {"org N": true} */
-    bool new_keyring;
+    bool new_keyring, keep_db;
+    struct sig_public log_key;
     uint64_t closed;    /* deliveries whose organisation's key is lost */
     uint64_t site_from; /* before this event the parts of the site are lost */
 };
@@ -117,7 +118,7 @@ static int find_lost(struct rebuild *b, uint64_t *events, struct err *e)
 /* ---- the database ---- */
 
 /* record_open() folds into the empty database all that there is. */
-static int fold_all(struct rebuild *b, const char *path, struct err *e)
+static int fold_all(struct rebuild *b, const char *path, bool *mendable, struct err *e)
 {
     const struct app *app = b->d->app;
     CLEANUP(fd_close) int keys = -1;
@@ -132,7 +133,63 @@ static int fold_all(struct rebuild *b, const char *path, struct err *e)
     r = r < 0 ? r : db_open(path, DB_CREATE, &b->db, e);
     r = r < 0 ? r : events_migrate(b->db, e);
     o.db = b->db;
-    return r < 0 ? r : record_open(app->site, &o, &b->rec, e);
+    r = r < 0 ? r : record_open(app->site, &o, &b->rec, e);
+    if (r == ERR_TRUST || r == ERR_FORMAT || r == ERR_NOTFOUND) {
+        *mendable = strstr(e->text, "journal/") != NULL;
+        b->log_key = o.log_key;
+    }
+    return r;
+}
+
+static int64_t last_known(const struct app *app)
+{
+    int64_t n = -1;
+    CLEANUP(db_close) struct db *db = NULL;
+    CLEANUP(mem_free) char *path = mem_printf("%s/cordon.db", app->site_path);
+    return db_open(path, DB_READ, &db, NULL) == 0 &&
+                   db_int(db, "SELECT size FROM record_position", DB_NO_ARGS, &n, NULL) == 0
+               ? n
+               : -1;
+}
+
+/* `known`: how many events the old database had seen, negative if it cannot tell. */
+static void tell_missing(struct rebuild *b, int64_t known, uint64_t kept)
+{
+    if (known < 0) {
+        doctor_say(b->d, DOCTOR_BAD, "journal",
+                   "%" PRIu64
+                   " events are left; whether others came after them nobody can tell, at "
+                   "most those of the last second before the damage",
+                   kept);
+    } else if ((uint64_t)known > kept) {
+        doctor_say(b->d, DOCTOR_BAD, "journal",
+                   "events %" PRIu64 " to %lld are lost: look into journal.damaged/ and " KEPT
+                   ", and repeat what they did",
+                   kept, (long long)known - 1);
+        b->keep_db = true;
+    } else {
+        doctor_say(b->d, DOCTOR_OK, "journal", "no event is lost");
+    }
+}
+
+/* A damaged journal is replaced by what is left of it; what is not left is named. */
+static int mend(struct rebuild *b, const char *path, struct err *e)
+{
+    const struct app *app = b->d->app;
+    struct err why = *e;
+    uint64_t kept = 0;
+    int64_t known = last_known(app);
+    bool again = false;
+    db_close(&b->db);
+    remove_fresh(app);
+    int r = record_mend_journal(app->site, settings_text(app->settings, SETTING_REPOSITORY_NAME),
+                                &b->log_key, &kept, e);
+    if (r < 0) {
+        return r;
+    }
+    doctor_say(b->d, DOCTOR_BAD, "journal", "%s", why.text);
+    tell_missing(b, known, kept);
+    return fold_all(b, path, &again, e);
 }
 
 /* One file takes the place of the other; the old one's write-ahead log must not be read into the
@@ -146,7 +203,7 @@ static int replace(const struct app *app, struct rebuild *b, struct err *e)
         return r;
     }
     /* what is lost from the events may stand in the old one */
-    if (b->new_keyring && linkat(app->site, "cordon.db", app->site, KEPT, 0) < 0 &&
+    if ((b->new_keyring || b->keep_db) && linkat(app->site, "cordon.db", app->site, KEPT, 0) < 0 &&
         errno != ENOENT && errno != EEXIST) {
         return err_sys(e, "keep the old database as " KEPT);
     }
@@ -190,9 +247,16 @@ int doctor_rebuild(struct doctor *d, bool new_keyring, struct err *e)
     const struct app *app = d->app;
     CLEANUP(mem_free) char *path = mem_printf("%s/" FRESH, app->site_path);
     uint64_t events = 0;
+    bool mendable = false;
+    int64_t known = last_known(app);
     remove_fresh(app); /* of a rebuild that was killed */
     int r = open_ring(&b, e);
-    r = r < 0 ? r : fold_all(&b, path, e);
+    r = r < 0 ? r : fold_all(&b, path, &mendable, e);
+    if (r < 0 && mendable) {
+        r = mend(&b, path, e);
+    } else if (r == 0 && known > (int64_t)record_size(b.rec)) {
+        tell_missing(&b, known, record_size(b.rec));
+    }
     r = r < 0 ? r : find_lost(&b, &events, e);
     record_close(&b.rec);
     r = r < 0 ? r : replace(app, &b, e);

@@ -44,14 +44,19 @@ static int start_file(struct journal *j, uint64_t first, struct err *e)
     return 0;
 }
 
-int journal_create(int site, struct err *e)
+int journal_create_at(int site, uint64_t first, struct err *e)
 {
     struct journal j = {.dir = -1, .fd = -1};
     int r = file_mkdirs(site, "journal", 0700, e);
     r = r < 0 ? r : file_open_dir(site, "journal", &j.dir, e);
-    r = r < 0 ? r : start_file(&j, 0, e);
+    r = r < 0 ? r : start_file(&j, first, e);
     journal_close(&j);
     return r;
+}
+
+int journal_create(int site, struct err *e)
+{
+    return journal_create_at(site, 0, e);
 }
 
 void journal_close(struct journal *j)

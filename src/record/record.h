@@ -91,6 +91,12 @@ MUST_CHECK int record_get(struct record *r, uint64_t index, struct event *out, s
  * it was not erased. */
 MUST_CHECK int record_rebuild(struct record *r, struct db *fresh, uint64_t *lost, struct err *e);
 
+/* For a journal that is lost or damaged: journal/ is kept as journal.damaged/, and a new one holds
+ * its events up to the damage, or begins where the signed log ends. *kept is the number of events
+ * that are left. Then cordon.db is to be made anew. ERR_CONFLICT if journal.damaged/ is there. */
+MUST_CHECK int record_mend_journal(int site, const char *origin, const struct sig_public *log_key,
+                                   uint64_t *kept, struct err *e);
+
 /* Reads all that the signed log says is in details/, and compares it with the log; with a keyring
  * what is sealed is opened too. `rot` is told of each range that is not good. Needs no database and
  * disturbs no recorder. */

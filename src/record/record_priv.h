@@ -76,6 +76,9 @@ MUST_CHECK int journal_cut(struct journal *j, uint64_t next, struct err *e);
 
 /* Files details/NNN/NNN, 256 details each, {length, bytes} one after the other. */
 MUST_CHECK int details_append(int dir, const struct sealed *s, size_t n, struct err *e);
+/* A new journal whose first event will be `first`. */
+MUST_CHECK int journal_create_at(int site, uint64_t first, struct err *e);
+
 /* Gives each detail of the log's first `size` to `each`, in order; reads every bundle once. What a
  * bundle lacks is given as an empty span with the reason in `why`. */
 typedef void (*details_each)(void *ctx, uint64_t index, struct span detail, const char *why);

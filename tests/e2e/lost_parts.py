@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""A keyring that is lost, cut or old: what is lost is named, nothing is made up, and the log goes on (P9, P10)."""
+"""Parts of a site that are lost, cut or old: what is lost is named, nothing is made up, and the log goes on (P9, P10)."""
+import sqlite3
+
 from cordontest import *
 
 HEADER = 88  # bytes before the first record
@@ -54,7 +56,7 @@ def the_site_goes_on_without():
     contains(doctor.out, "the keys of 2 organisations and 2 accounts", "what is lost")
     contains(doctor.out, "whose 4 deliveries were", "and how much")
     contains(doctor.out, "the site's key before event", "and the site's")
-    check(os.path.exists(site.file("cordon.db.lost-keyring")), "the old database is kept")
+    check(os.path.exists(site.file("cordon.db.before")), "the old database is kept")
     with site.serve() as server:
         equal(server.status("/d/office/1.0/bad.exe", token="0" * 64), 401, "no account is left")
         site.admit(filler("setup.exe", 60_000, seed=3), product="office", version="1.1")
@@ -104,4 +106,51 @@ def an_organisation_erased_in_the_middle_of_its_download():
     check("are lost" not in said, f"an erased key is not a lost one: {said}")
 
 
-main(an_organisation_erased_in_the_middle_of_its_download, damaged_records_are_found_by_number, a_keyring_without_the_sites_key_is_not_given_a_new_one, an_old_keyring_is_named, the_site_goes_on_without)
+def a_damaged_journal_is_mended():
+    site, files = used_site()
+    folder = site.file("journal")
+    name = os.path.join(folder, os.listdir(folder)[0])
+    good = read(name)
+    for what, bad in {"changed": good[:900] + bytes([good[900] ^ 1]) + good[901:], "empty": b"", "gone": None}.items():
+        copy = site.copy(site.path + "." + what)
+        name = os.path.join(copy.file("journal"), os.path.basename(name))
+        os.unlink(name) if bad is None else write(name, bad)
+        copy.run("org", "list", expect=FAILED)
+        doctor = copy.run("doctor", "--rebuild", expect=FOUND)
+        contains(doctor.out, "no event is lost", what)
+        equal(copy.holders("--sha256", sha256(read(files[0]))), {"acme": "confirmed", "zenith": "confirmed"}, what)
+        with copy.serve() as server:
+            copy.customer("third", "office")
+        copy.run("log", "verify")
+
+
+def folded(site):
+    with contextlib.closing(sqlite3.connect(f"file:{site.file('cordon.db')}?mode=ro", uri=True)) as db:
+        return db.execute("SELECT size FROM record_position").fetchone()[0]
+
+
+def what_a_damaged_journal_lost_is_numbered():
+    site, files = used_site()
+    folder = site.file("journal")
+    name = os.path.join(folder, os.listdir(folder)[0])
+    for tries in range(20):  # a kill before the next checkpoint leaves events in the journal alone
+        server = site.serve()
+        site.run("org", "add", f"late-{tries}", "--contact", "a@late.example")
+        server.kill()
+        if int(read(site.file("log", "checkpoint")).split()[1]) < folded(site):
+            break
+    else:
+        raise Broken("no kill came before the next checkpoint")
+    good = read(name)
+    write(name, good[:len(good) - 3])
+    doctor = site.copy(site.path + ".cut").run("doctor", "--rebuild", expect=FOUND)
+    contains(doctor.out, "are lost: look into", "a cut end that the database had seen")
+    write(name, b"")
+    doctor = site.run("doctor", "--rebuild", expect=FOUND)
+    contains(doctor.out, "are lost: look into journal.damaged/", "what is lost")
+    check(os.path.exists(site.file("journal.damaged")) and os.path.exists(site.file("cordon.db.before")), "both are kept")
+    site.run("org", "add", "again", "--contact", "a@late.example")
+    site.run("log", "verify")
+
+
+main(a_damaged_journal_is_mended, what_a_damaged_journal_lost_is_numbered, an_organisation_erased_in_the_middle_of_its_download, damaged_records_are_found_by_number, a_keyring_without_the_sites_key_is_not_given_a_new_one, an_old_keyring_is_named, the_site_goes_on_without)

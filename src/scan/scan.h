@@ -122,8 +122,8 @@ MUST_CHECK int scan_files(struct scan_pool *p, const struct scan_job *jobs, size
 /* Reads the rule files again. On failure the old rules stay in force. */
 MUST_CHECK int scan_pool_reload(struct scan_pool *p, struct err *e);
 
-/* 0, or why the last load of rule files failed; ERR_FORMAT is a file's fault, anything else may pass
- * by itself. */
+/* 0, or why the last load of rule files failed; ERR_FORMAT is a file's fault, anything else may
+ * pass by itself. */
 MUST_CHECK int scan_pool_loaded(struct scan_pool *p, struct err *e);
 
 /* The digest of what is asked: all rules, engines, their versions, and the limits. A verdict under

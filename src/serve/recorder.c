@@ -2,7 +2,7 @@
  *
  * One thread. It takes what has arrived from web and gate, folds it, makes it durable with one
  * commit, and only then answers. Web may ask for grants, ends and alarms, nothing else. */
-#include "serve/roles.h"
+#include "serve/recorder.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -12,374 +12,29 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/limits.h"
-#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "blob/blob.h"
 #include "delivery/delivery.h"
 #include "release/release_db.h"
 #include "serve/events.h"
+#include "serve/roles.h"
 #include "serve/room.h"
 #include "signer/signer.h"
 
 #define PUBLISH_EVERY CLOCK_SECOND
+#define SIGNER_TIME (10 * CLOCK_SECOND) /* a checkpoint takes a millisecond */
 #define STOP_WAIT (2 * CLOCK_SECOND)
-#define BATCH 512u                   /* requests answered by one commit */
 #define WEB_FRAME ((size_t)64 << 10) /* web is the process that strangers talk to */
 #define WEB_STALL (2 * CLOCK_SECOND) /* for a frame of it that has begun */
 /* Nobody waits for an end to be entered, so a commit for ends alone waits this long for company:
  * else a customer's next grant would wait for the disk twice. */
 #define END_WAIT (CLOCK_SECOND / 20)
 
-/* An answer that waits for the commit. */
-struct owed {
-    const int *sock;
-    uint32_t seq;
-    json_t *body;
-    struct event grant; /* to be remembered once it is durable; kind NULL: none */
-    bool stops;         /* web has to stop something first */
-};
-
-struct recorder {
-    struct boot boot;
-    struct settings *settings;
-    struct keyring *ring;
-    struct db *db;
-    struct record *rec;
-    struct ipc_client *log;
-    int web, gate;
-    struct owed owed[BATCH];
-    size_t n_owed;
-    size_t n_ends;           /* of those, ends */
-    int64_t ends_since;      /* when the first of them came */
-    json_t *stops;           /* digests whose stop web has not confirmed */
-    int64_t stop_by;         /* when the gate is answered anyway */
-    struct owed held[BATCH]; /* the gate's answers that wait for it */
-    size_t n_held;
-    bool web_bad; /* it broke the protocol: all must start again */
-    struct room room;
-    int64_t publish_at;
-    json_t *alarms;     /* {"BLOB FAULT": true}: entered already */
-    struct stat copied; /* the keyring as it was when its second copy was made */
-};
-
-static void owe(struct recorder *r, const int *sock, uint32_t seq, json_t *take)
+void recorder_owe(struct recorder *r, const int *sock, uint32_t seq, json_t *take)
 {
     r->owed[r->n_owed++] = (struct owed){.sock = sock, .seq = seq, .body = take};
 }
-
-/* ---- web ---- */
-
-static int target_of(struct db *db, const char *path, struct delivery_target *out, struct err *e)
-{
-    struct release_target t;
-    int r = release_target(db, path, &t, e);
-    if (r < 0) {
-        return r;
-    }
-    if (t.state == RELEASE_WITHHELD || t.state == RELEASE_RECALLED) {
-        return err_set(e, ERR_DENIED, "%s is %s", path, release_state_name(t.state));
-    }
-    if (t.state != RELEASE_PUBLISHED) {
-        return err_set(e, ERR_NOTFOUND, "%s is not published", path);
-    }
-    *out = (struct delivery_target){.blob = t.sha256, .chunk_root = t.chunk_root, .size = t.size};
-    memcpy(out->product, t.product, sizeof out->product);
-    return 0;
-}
-
-/* A word for web, which turns it into a status: it need not read the text. */
-static const char *why_denied(struct recorder *r, const char *target, const struct err *e)
-{
-    struct release_target t;
-    if (strncmp(e->text, "sign in", strlen("sign in")) == 0) {
-        return "sign-in";
-    }
-    int bad = release_target(r->db, target, &t, NULL);
-    bool barred = bad == 0 && (t.state == RELEASE_WITHHELD || t.state == RELEASE_RECALLED);
-    return barred ? release_state_name(t.state) : "product";
-}
-
-static int on_grant(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
-                    struct err *e)
-{
-    (void)peer;
-    struct recorder *r = ctx;
-    const char *secret = js_str_or(m->body, "secret", ""), *target = NULL;
-    struct delivery_request q = {.user = js_str_or(m->body, "user", NULL),
-                                 .secret = span_str(secret),
-                                 .whole = js_bool_or(m->body, "whole", true),
-                                 .check = js_bool_or(m->body, "check", false),
-                                 .address = js_str_or(m->body, "address", ""),
-                                 .agent = js_str_or(m->body, "agent", ""),
-                                 .node = "origin"};
-    struct delivery_answer a = {0};
-    CLEANUP(event_clear) struct event ev = {0};
-    char address[64];
-    snprintf(address, sizeof address, "%s", q.address);
-    q.address = address;
-    int bad = js_str(m->body, "target", &target, e);
-    q.target = target;
-    if (bad == 0 && !q.whole) {
-        bad = js_u64(m->body, "first", &q.first, e);
-        bad = bad < 0 ? bad : js_u64(m->body, "last", &q.last, e);
-    }
-    bad = bad < 0 ? bad : delivery_grant(r->db, target_of, &q, &a, &ev, e);
-    if (bad == 0 && a.added) {
-        bad = room_left(&r->room, e);
-        bad = bad < 0 ? bad : record_append(r->rec, &ev, 1, e);
-        a.grant = ev.index;
-    }
-    if (bad == ERR_DENIED && target != NULL) {
-        *answer = ipc_error(e);
-        js_set_str(*answer, "why", why_denied(r, target, e));
-        return 0;
-    }
-    if (bad < 0) {
-        return bad;
-    }
-    json_t *body = js_new();
-    js_set_int(body, "grant", (int64_t)a.grant);
-    js_set_int(body, "size", (int64_t)a.size);
-    js_set_sha256(body, "blob", &a.blob);
-    js_set_sha256(body, "chunks", &a.chunk_root);
-    owe(r, &r->web, m->seq, body);
-    if (a.added) {
-        r->owed[r->n_owed - 1].grant = ev;
-        ev = (struct event){0};
-    }
-    return IPC_LATER;
-}
-
-static int on_end(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
-                  struct err *e)
-{
-    (void)peer;
-    (void)answer;
-    struct recorder *r = ctx;
-    uint64_t grant = 0, first = 0, acked = 0;
-    CLEANUP(event_clear) struct event ev = {0};
-    int bad = js_u64(m->body, "grant", &grant, e);
-    bad = bad < 0 ? bad : js_u64(m->body, "first", &first, e);
-    bad = bad < 0 ? bad : js_u64(m->body, "acked", &acked, e);
-    bad = bad < 0 ? bad : delivery_end(r->db, grant, first, acked, &ev, e);
-    if (bad == 0 && ev.kind != NULL) {
-        bad = room_left(&r->room, e);
-        bad = bad < 0 ? bad : record_append(r->rec, &ev, 1, e);
-    }
-    if (bad == 0) {
-        owe(r, &r->web, m->seq, js_new());
-        r->ends_since = r->n_ends++ == 0 ? clock_boot() : r->ends_since;
-        return IPC_LATER;
-    }
-    return bad;
-}
-
-static bool is_fault(const char *text)
-{
-    for (int f = BLOB_FAULT_CHANGED; f <= BLOB_FAULT_CHUNKS; f++) {
-        if (strcmp(blob_fault_name((enum blob_fault)f), text) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Only what an alarm is made of, and only about a blob that there is: a taken web process must not
- * be able to fill the record with texts of its own. */
-static int alarm_from(struct recorder *r, const json_t *q, json_t **out, struct err *e)
-{
-    static const char *const numbers[] = {"first", "last", "last_good", "seen", "changed"};
-    struct digest blob;
-    enum release_state known = RELEASE_NONE;
-    const char *fault = NULL;
-    char text[300];
-    int bad = js_sha256(q, "blob", &blob, e);
-    bad = bad < 0 ? bad : js_str(q, "fault", &fault, e);
-    if (bad == 0 && !is_fault(fault)) {
-        bad = err_set(e, ERR_FORMAT, "no such fault of a blob");
-    }
-    int64_t good = 0;
-    bad = bad < 0 ? bad : release_state_of(r->db, &blob, &known, e);
-    bad = bad < 0 ? bad : release_known_good(r->db, &blob, &good, e);
-    if (bad < 0) {
-        return bad;
-    }
-    json_t *j = js_new();
-    js_set_sha256(j, "blob", &blob);
-    snprintf(text, sizeof text, "%.20s", fault);
-    js_set_str(j, "fault", text);
-    snprintf(text, sizeof text, "%.250s", js_str_or(q, "text", ""));
-    js_set_str(j, "text", text);
-    js_set_str(j, "by", "web");
-    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-        js_set_int(j, numbers[i], js_int_or(q, numbers[i], 0));
-    }
-    if (js_int_or(j, "last_good", 0) < good) {
-        js_set_int(j, "last_good", good);
-    }
-    *out = j;
-    return 0;
-}
-
-static int on_alarm(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
-                    struct err *e)
-{
-    (void)peer;
-    (void)answer;
-    struct recorder *r = ctx;
-    CLEANUP(js_free) json_t *alarm = NULL;
-    int bad = alarm_from(r, m->body, &alarm, e);
-    if (bad < 0) {
-        return bad;
-    }
-    CLEANUP(mem_free)
-    char *key = mem_printf("%s %s", js_str_or(alarm, "blob", ""), js_str_or(alarm, "fault", ""));
-    if (json_object_get(r->alarms, key) == NULL) {
-        struct event ev = {.kind = "alarm", .site = alarm};
-        bad = record_append(r->rec, &ev, 1, e);
-        if (bad < 0) {
-            return bad;
-        }
-        js_set_bool(r->alarms, key, true);
-        CLEANUP(js_free) json_t *push = json_copy(alarm);
-        js_set_str(push, "op", "alarm");
-        if (ipc_send(r->gate, 0, push, NULL, 0, e) < 0) {
-            log_warn("recorder.alarm", "gate not told: %s", e->text);
-        }
-    }
-    owe(r, &r->web, m->seq, js_new());
-    return IPC_LATER;
-}
-
-static int on_stopped(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
-                      struct err *e)
-{
-    (void)peer;
-    (void)answer;
-    (void)e;
-    struct recorder *r = ctx;
-    json_object_del(r->stops, js_str_or(m->body, "sha256", ""));
-    return 0;
-}
-
-static const struct ipc_op web_ops[] = {
-    {"grant", on_grant}, {"end", on_end}, {"alarm", on_alarm}, {"stopped", on_stopped}};
-
-/* ---- gate ---- */
-
-/* A blob that was lifted is held for good: what happens to it from now on is another alarm. */
-static void forget_alarms(struct recorder *r, const struct event *ev)
-{
-    const char *sha256 = js_str_or(ev->open, "sha256", NULL), *key;
-    json_t *yes;
-    void *next;
-    if (strcmp(ev->kind, "lifted") != 0 || sha256 == NULL) {
-        return;
-    }
-    json_object_foreach_safe(r->alarms, next, key, yes)
-    {
-        if (strncmp(key, sha256, DIGEST_TEXT) == 0) {
-            json_object_del(r->alarms, key);
-        }
-    }
-}
-
-static int on_append(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
-                     struct err *e)
-{
-    (void)peer;
-    (void)answer;
-    struct recorder *r = ctx;
-    json_t *list = NULL;
-    struct event *ev = NULL;
-    size_t n = 0;
-    int bad = js_arr(m->body, "events", &list, e);
-    bad = bad < 0 ? bad : events_from_json(list, &ev, &n, e);
-    bad = bad < 0 ? bad : record_append(r->rec, ev, n, e);
-    if (bad == 0) {
-        json_t *body = js_new();
-        js_set_int(body, "index", n > 0 ? (int64_t)ev[0].index : -1);
-        js_set_int(body, "time", n > 0 ? ev[0].time : 0);
-        owe(r, &r->gate, m->seq, body);
-        for (size_t i = 0; i < n; i++) {
-            const char *stop = events_stop(&ev[i]);
-            forget_alarms(r, &ev[i]);
-            if (stop != NULL && r->web >= 0) {
-                js_set_bool(r->stops, stop, true);
-                r->owed[r->n_owed - 1].stops = true;
-            }
-        }
-    }
-    events_free(&ev, n);
-    return bad < 0 ? bad : IPC_LATER;
-}
-
-static void head_json(struct recorder *r, json_t *j)
-{
-    struct tlog_head head = record_head(r->rec);
-    js_set_int(j, "size", (int64_t)head.size);
-    js_set_sha256(j, "root", &head.root);
-}
-
-static int on_head(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
-                   struct err *e)
-{
-    (void)peer;
-    (void)m;
-    struct recorder *r = ctx;
-    int bad = record_commit(r->rec, e);
-    if (bad == 0) {
-        *answer = js_new();
-        head_json(r, *answer);
-    }
-    return bad;
-}
-
-static int on_checkpoint(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
-                         struct err *e)
-{
-    struct recorder *r = ctx;
-    int bad = record_commit(r->rec, e);
-    bad = bad < 0 ? bad : record_publish(r->rec, e);
-    return bad < 0 ? bad : on_head(ctx, peer, m, answer, e);
-}
-
-static int on_event(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
-                    struct err *e)
-{
-    (void)peer;
-    struct recorder *r = ctx;
-    uint64_t index = 0;
-    CLEANUP(event_clear) struct event ev = {0};
-    int bad = js_u64(m->body, "index", &index, e);
-    bad = bad < 0 ? bad : record_get(r->rec, index, &ev, e);
-    if (bad == 0) {
-        *answer = js_new();
-        js_set(*answer, "events", events_to_json(&ev, 1));
-    }
-    return bad;
-}
-
-static int on_open_part(void *ctx, struct ipc_peer *peer, struct ipc_msg *m, json_t **answer,
-                        struct err *e)
-{
-    (void)peer;
-    struct recorder *r = ctx;
-    uint64_t index = 0;
-    const char *part = NULL;
-    int bad = js_u64(m->body, "index", &index, e);
-    bad = bad < 0 ? bad : js_str(m->body, "part", &part, e);
-    return bad < 0 ? bad : record_open_part(r->rec, index, part, answer, e);
-}
-
-static const struct ipc_op gate_ops[] = {{"append", on_append},
-                                         {"head", on_head},
-                                         {"checkpoint", on_checkpoint},
-                                         {"event", on_event},
-                                         {"open_part", on_open_part}};
-
-/* ---- the loop ---- */
 
 static bool gone(int sock)
 {
@@ -464,7 +119,7 @@ static void settle(struct recorder *r)
 
 static bool may_wait(const struct recorder *r)
 {
-    return r->n_ends > 0 && r->n_ends == r->n_owed && r->n_owed < BATCH / 2 &&
+    return r->n_ends > 0 && r->n_ends == r->n_owed && r->n_owed < RECORDER_BATCH / 2 &&
            clock_boot() - r->ends_since < END_WAIT && clock_boot() < r->publish_at;
 }
 
@@ -494,7 +149,8 @@ static void take_from(struct recorder *r, int *sock, const struct ipc_op *ops, s
 {
     struct err e;
     struct ipc_table t = {.ops = ops, .n_ops = n_ops, .ctx = r};
-    for (size_t i = 0; i < BATCH / 2 && readable(*sock) && r->n_owed < BATCH; i++) {
+    for (size_t i = 0; i < RECORDER_BATCH / 2 && readable(*sock) && r->n_owed < RECORDER_BATCH;
+         i++) {
         CLEANUP(ipc_msg_clear) struct ipc_msg m = {0};
         bool web = sock == &r->web;
         bool left = gone(*sock);
@@ -562,6 +218,9 @@ static void publish(struct recorder *r)
     if (clock_boot() >= r->publish_at) {
         if (record_publish(r->rec, &e) < 0) {
             log_error("recorder.publish", "%s", e.text);
+            if (!ipc_client_alive(r->log)) {
+                exit(3); /* a signer that hangs is ended with all others, and started anew */
+            }
         }
         copy_keyring(r);
         r->publish_at = clock_boot() + PUBLISH_EVERY;
@@ -577,10 +236,10 @@ static void loop(struct recorder *r)
         if (poll(p, 3, r->n_held > 0 || r->n_owed > 0 ? 20 : 200) < 0 && errno != EINTR) {
             return;
         }
-        take_from(r, &r->web, web_ops, ARRAY_LEN(web_ops));
+        take_from(r, &r->web, recorder_ops_web, recorder_ops_web_n);
         /* while the gate waits for web to stop, nothing more is taken from it */
         if (r->n_held == 0) {
-            take_from(r, &r->gate, gate_ops, ARRAY_LEN(gate_ops));
+            take_from(r, &r->gate, recorder_ops_gate, recorder_ops_gate_n);
         }
         bool now = p[0].revents != 0 || !may_wait(r);
         if (now) {
@@ -641,6 +300,7 @@ static int open_all(struct recorder *r, struct err *e)
     CLEANUP(fd_close) int keys = -1;
     struct record_opts o = {.kinds = events_kinds, .last = last_head, .sign = sign_head, .ctx = r};
     r->log = ipc_client_new(boot_peer(&r->boot, "log"), NULL, NULL);
+    ipc_client_patience(r->log, SIGNER_TIME);
     r->web = boot_peer(&r->boot, "web");
     r->gate = boot_peer(&r->boot, "gate");
     r->stops = js_new();

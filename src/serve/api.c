@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "serve/http_text.h"
 
 #define API "/api/v1/"
 #define CALLS 32u                       /* at once */
@@ -28,25 +29,11 @@ static unsigned may_of(const char *role)
     return strcmp(role, "build") == 0 ? GATE_BUILD : GATE_RESPONDER;
 }
 
-static int status_of(int code)
-{
-    static const struct {
-        int code, status;
-    } map[] = {{ERR_LIMIT, 413},    {ERR_FORMAT, 400},  {ERR_DENIED, 403}, {ERR_NOTFOUND, 404},
-               {ERR_CONFLICT, 409}, {ERR_UNAVAIL, 503}, {ERR_TRUST, 422}};
-    for (size_t i = 0; i < ARRAY_LEN(map); i++) {
-        if (map[i].code == code) {
-            return map[i].status;
-        }
-    }
-    return 500;
-}
-
 static json_t *reply(int r, json_t *take, const struct err *e)
 {
     json_t *out = js_new();
     json_t *body = r < 0 ? ipc_error(e) : take != NULL ? take : js_new();
-    js_set_int(out, "status", r < 0 ? status_of(r) : 200);
+    js_set_int(out, "status", r < 0 ? http_status(r) : 200);
     js_set(out, "json", body);
     return out;
 }

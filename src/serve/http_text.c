@@ -411,3 +411,19 @@ struct http_ip http_client(const struct http_ip *peer, const char *forwarded,
     }
     return at;
 }
+
+/* ---- status ---- */
+
+int http_status(int code)
+{
+    static const struct {
+        int code, status;
+    } map[] = {{ERR_LIMIT, 413},    {ERR_FORMAT, 400},  {ERR_DENIED, 403}, {ERR_NOTFOUND, 404},
+               {ERR_CONFLICT, 409}, {ERR_UNAVAIL, 503}, {ERR_TRUST, 422}};
+    for (size_t i = 0; i < ARRAY_LEN(map); i++) {
+        if (map[i].code == code) {
+            return map[i].status;
+        }
+    }
+    return 500;
+}

@@ -73,3 +73,6 @@ const char *http_ip_text(const struct http_ip *ip, char out[static HTTP_ADDRESS]
  * that is none. An address there that cannot be read ends the walk at the proxy before it. */
 struct http_ip http_client(const struct http_ip *peer, const char *forwarded,
                            const struct http_net *trusted, size_t n);
+
+/* The status that tells an error code to a client of the API: 400, 403, ..., else 500. */
+int http_status(int code);

@@ -1,6 +1,8 @@
 /* web_api.c - operators over the network: passed on to the gate, which checks their signature. */
 #include "serve/web.h"
 
+#include "serve/http_text.h"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
@@ -91,24 +93,10 @@ static void on_answer(void *ctx, const json_t *body, const struct err *fault, in
     visit_unref(v);
 }
 
-static int status_of(int code)
-{
-    static const struct {
-        int code, status;
-    } map[] = {{ERR_LIMIT, 413},    {ERR_FORMAT, 400},  {ERR_DENIED, 403}, {ERR_NOTFOUND, 404},
-               {ERR_CONFLICT, 409}, {ERR_UNAVAIL, 503}, {ERR_TRUST, 422}};
-    for (size_t i = 0; i < ARRAY_LEN(map); i++) {
-        if (map[i].code == code) {
-            return map[i].status;
-        }
-    }
-    return 500;
-}
-
 static void reply_fault(struct visit *v, const struct err *e)
 {
     CLEANUP(js_free) json_t *j = ipc_error(e);
-    reply_json(v, status_of(e->code), j);
+    reply_json(v, http_status(e->code), j);
 }
 
 /* The gate's answer holds {status, json}. */

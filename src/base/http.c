@@ -2,9 +2,9 @@
 #include "base/http.h"
 
 #include "base/clock.h"
+#include "base/curl_lib.h"
 #include "base/fd.h"
 
-#include <curl/curl.h>
 #include <pthread.h>
 #include <sys/stat.h>
 
@@ -54,19 +54,24 @@ static size_t take(char *p, size_t size, size_t n, void *ctx)
     return b->fault < 0 ? 0 : size * n;
 }
 
+static const struct curl_lib *curl; /* NULL until start(), and if the library is not there */
+static struct err missing;
+
+static void start(void)
+{
+    if (curl_lib(&curl, &missing) < 0) {
+        curl = NULL;
+    }
+}
+
 static void close_easy(CURL **c)
 {
-    curl_easy_cleanup(*c);
+    curl->easy_cleanup(*c);
 }
 
 static void free_list(struct curl_slist **l)
 {
-    curl_slist_free_all(*l);
-}
-
-static void start(void)
-{
-    curl_global_init(CURL_GLOBAL_DEFAULT);
+    curl->slist_free_all(*l);
 }
 
 static long to_ms(int64_t us)
@@ -80,7 +85,7 @@ static int add_headers(const char *const *headers, struct curl_slist **list, str
         if (strpbrk(*headers, "\r\n") != NULL || strchr(*headers, ':') == NULL) {
             return err_set(e, ERR_FORMAT, "a header must be one line \"Name: value\"");
         }
-        struct curl_slist *more = curl_slist_append(*list, *headers);
+        struct curl_slist *more = curl->slist_append(*list, *headers);
         if (more == NULL) {
             return err_set(e, ERR_NOMEM, "headers of a request");
         }
@@ -116,32 +121,32 @@ static int measure(const struct http_request *q, struct upload *u, struct err *e
 /* Options that cannot fail on a build of libcurl that has https; what it lacks shows in perform. */
 static void set_rules(CURL *c, const struct http_request *q)
 {
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, "https");
-    curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
-    curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
-    curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, q->connect > 0 ? to_ms(q->connect) : 10000L);
-    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, to_ms(q->within));
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, 60L);
-    curl_easy_setopt(c, CURLOPT_USERAGENT, "cordon/" CORDON_VERSION);
+    curl->easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl->easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl->easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, "https");
+    curl->easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
+    curl->easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
+    curl->easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl->easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, q->connect > 0 ? to_ms(q->connect) : 10000L);
+    curl->easy_setopt(c, CURLOPT_TIMEOUT_MS, to_ms(q->within));
+    curl->easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl->easy_setopt(c, CURLOPT_LOW_SPEED_TIME, 60L);
+    curl->easy_setopt(c, CURLOPT_USERAGENT, "cordon/" CORDON_VERSION);
     if (q->ca_file != NULL) {
-        curl_easy_setopt(c, CURLOPT_CAINFO, q->ca_file);
-        curl_easy_setopt(c, CURLOPT_CAPATH, NULL); /* that one and no other */
+        curl->easy_setopt(c, CURLOPT_CAINFO, q->ca_file);
+        curl->easy_setopt(c, CURLOPT_CAPATH, NULL); /* that one and no other */
     }
 }
 
 static void set_upload(CURL *c, const char *method, struct upload *u)
 {
-    curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
-    curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
-    curl_easy_setopt(c, CURLOPT_READFUNCTION, give);
-    curl_easy_setopt(c, CURLOPT_READDATA, u);
-    curl_easy_setopt(c, CURLOPT_SEEKFUNCTION, rewind_upload);
-    curl_easy_setopt(c, CURLOPT_SEEKDATA, u);
-    curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)u->len);
+    curl->easy_setopt(c, CURLOPT_UPLOAD, 1L);
+    curl->easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
+    curl->easy_setopt(c, CURLOPT_READFUNCTION, give);
+    curl->easy_setopt(c, CURLOPT_READDATA, u);
+    curl->easy_setopt(c, CURLOPT_SEEKFUNCTION, rewind_upload);
+    curl->easy_setopt(c, CURLOPT_SEEKDATA, u);
+    curl->easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)u->len);
 }
 
 static void set_method(CURL *c, const struct http_request *q, struct upload *u)
@@ -152,19 +157,19 @@ static void set_method(CURL *c, const struct http_request *q, struct upload *u)
     if (sends) {
         set_upload(c, method, u);
     } else if (strcmp(method, "HEAD") == 0) {
-        curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+        curl->easy_setopt(c, CURLOPT_NOBODY, 1L);
     } else if (!reads) {
-        curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
+        curl->easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
     }
     if (q->follow && reads && !sends) {
-        curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
-        curl_easy_setopt(c, CURLOPT_MAXREDIRS, 5L);
+        curl->easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
+        curl->easy_setopt(c, CURLOPT_MAXREDIRS, 5L);
     }
 }
 
 static int explain(CURLcode code, const char *url, const char *detail, struct err *e)
 {
-    const char *why = *detail != '\0' ? detail : curl_easy_strerror(code);
+    const char *why = *detail != '\0' ? detail : curl->easy_strerror(code);
     int r = ERR_UNAVAIL;
     if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
         code == CURLE_SSL_ISSUER_ERROR || code == CURLE_SSL_PINNEDPUBKEYNOTMATCH) {
@@ -184,7 +189,10 @@ int http_call(const struct http_request *q, struct http_answer *out, struct err 
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, start);
-    CLEANUP(close_easy) CURL *c = curl_easy_init();
+    if (curl == NULL) {
+        return err_set(e, missing.code, "%s", missing.text);
+    }
+    CLEANUP(close_easy) CURL *c = curl->easy_init();
     CLEANUP(free_list) struct curl_slist *list = NULL;
     CLEANUP(buf_clear) struct buf body = BUF(q->max);
     char detail[CURL_ERROR_SIZE] = "";
@@ -200,12 +208,12 @@ int http_call(const struct http_request *q, struct http_answer *out, struct err 
     }
     set_rules(c, q);
     set_method(c, q, &u);
-    curl_easy_setopt(c, CURLOPT_URL, q->url);
-    curl_easy_setopt(c, CURLOPT_HTTPHEADER, list);
-    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, detail);
-    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take);
-    curl_easy_setopt(c, CURLOPT_WRITEDATA, &body);
-    CURLcode code = curl_easy_perform(c);
+    curl->easy_setopt(c, CURLOPT_URL, q->url);
+    curl->easy_setopt(c, CURLOPT_HTTPHEADER, list);
+    curl->easy_setopt(c, CURLOPT_ERRORBUFFER, detail);
+    curl->easy_setopt(c, CURLOPT_WRITEFUNCTION, take);
+    curl->easy_setopt(c, CURLOPT_WRITEDATA, &body);
+    CURLcode code = curl->easy_perform(c);
     if (body.fault < 0) {
         r = buf_done(&body, "answer", e);
         return err_wrap(e, r, "%.200s", q->url);
@@ -214,7 +222,7 @@ int http_call(const struct http_request *q, struct http_answer *out, struct err 
         return explain(code, q->url, detail, e);
     }
     long status = 0;
-    curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+    curl->easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
     *out = (struct http_answer){.status = (int)status, .body = body};
     body = (struct buf){0};
     return 0;

@@ -84,6 +84,8 @@ static void barred(struct buf *out, const json_t *ev)
     }
     if (text(ev, "by")[0] != 0) {
         buf_fmt(out, " (by %s)", text(ev, "by"));
+    } else if (text(ev, "who")[0] != 0) {
+        buf_fmt(out, " (ordered by %s)", text(ev, "who"));
     }
 }
 

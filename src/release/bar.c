@@ -259,11 +259,12 @@ static int check_replacement(struct db *db, const struct what *w, const char *re
     return 0;
 }
 
-/* Without o->who: the entry is public. */
+/* What is public is the entry; who ordered it is the operators'. */
 static int enter_recalled(struct release *r, const struct what *w, const struct release_order *o,
                           struct err *e)
 {
-    CLEANUP(event_clear) struct event ev = {.kind = "recalled", .open = js_new()};
+    CLEANUP(event_clear) struct event ev = {.kind = "recalled", .open = js_new(), .site = js_new()};
+    js_set_str(ev.site, "who", o->who);
     js_set_sha256(ev.open, "sha256", &w->sha256);
     js_set(ev.open, "paths", path_list(&w->targets, LEAF_PATHS));
     js_set_str(ev.open, "reason", o->reason);

@@ -134,7 +134,10 @@ static void add_published(struct events *l, const struct release_file *f)
 
 static void add_lifted(struct events *l, const struct release_batch *b)
 {
-    json_t *j = add_event(l, "lifted", SIZE_MAX)->open = js_new();
+    struct event *ev = add_event(l, "lifted", SIZE_MAX);
+    json_t *j = ev->open = js_new();
+    ev->site = js_new();
+    js_set_str(ev->site, "who", b->who);
     js_set_sha256(j, "sha256", &b->lifted);
     js_set_str(j, "reason", b->lift_reason);
 }

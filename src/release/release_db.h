@@ -27,11 +27,11 @@
  *           Refused unless admitted with the same bytes, held no longer, approved where asked,
  *           neither withheld nor recalled.
  *  withheld 0x0204 site {sha256 reason who [by]}; by: what did it, "rule X", "alarm", ...
- *  recalled public open {sha256 paths[] reason [replacement]}
- *  lifted   public open {sha256 reason}; refused when there is nothing to lift (ERR_CONFLICT)
- *  alarm    0x0205 site {[blob|sha256] kind|fault [first] [last] [last_good] [seen] [text] [node]}
- *  retro    0x0206 site {rules[] scanned withheld who found[{sha256 findings[]}]}; the findings are
- *           kept with those of the admission, so that a scope by rule finds them. */
+ *  recalled public open {sha256 paths[] reason [replacement]}, site {who}
+ *  lifted   public open {sha256 reason}, site {who}; refused when there is nothing to lift
+ * (ERR_CONFLICT) alarm    0x0205 site {[blob|sha256] kind|fault [first] [last] [last_good] [seen]
+ * [text] [node]} retro    0x0206 site {rules[] scanned withheld who found[{sha256 findings[]}]};
+ * the findings are kept with those of the admission, so that a scope by rule finds them. */
 #pragma once
 #include "base/clock.h"
 #include "record/record.h"

@@ -519,7 +519,8 @@ class Control:
         if descriptors:
             sent = socket.send_fds(self.socket, [frame], list(descriptors))
             frame = frame[sent:]
-        self.socket.sendall(frame)
+        if frame:  # sending nothing would fail too when the other side has hung up meanwhile
+            self.socket.sendall(frame)
 
     def receive(self):
         """The answer; progress is left out. None when the server hung up."""

@@ -85,7 +85,7 @@ def a_member_is_found_by_its_hash():
         equal(site.json("retro", rule, expect=FOUND)[-1]["withheld"], 0, "one of two is more than a per cent: it asks")
         site.json("retro", rule, "--force", expect=FOUND)
         equal(server.get("/d/office/1.0/update.tar.gz", token=token).status, 410, "after the forced one")
-        equal(site.holders("--rule", "late"), {"acme": "confirmed"}, "scope by the rule")
+        site.become({"acme": "confirmed"}, "--rule", "late")
 
 
 def a_rule_that_does_not_compile():

@@ -330,6 +330,10 @@ class Site:
         """{organisation: holder} of a scope."""
         return {org["name"]: org["holder"] for org in self.scope(*criteria)["organisations"]}
 
+    def become(self, want, *criteria):
+        """Waits until the holders are these: what a peer acknowledged is entered a moment later."""
+        until(f"holders become {want}", 5, lambda: self.holders(*criteria) == want)
+
     def target(self, path):
         """What `release show` says of one target."""
         product, version = path.split("/")[:2]

@@ -27,6 +27,7 @@ def erasing():
         people = [("acme-works", "jane-doe"), ("acme-works", "john-roe"), ("zenith-mills", "mary-major"),
                   ("third-house", "rich-miles")]
         tokens = delivered(site, server, [file], people)
+        site.become({name: "confirmed" for name, _ in people}, "--sha256", digest)
         before = site.scope("--sha256", digest)
         equal(len(before["deliveries"]), 4, "deliveries")
 

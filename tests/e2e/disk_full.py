@@ -101,7 +101,7 @@ def nothing_is_lost_on_a_disk_without_a_free_byte():
         site.run("log", "verify")
         grants = site.events("grant")
         check(len(grants) >= 21, f"{len(grants)} grants of 21 are there")
-        equal(site.holders("--target", "office/1.0/file-3.exe"), {"acme": "confirmed"}, "who has it")
+        site.become({"acme": "confirmed"}, "--target", "office/1.0/file-3.exe")
         site.run("doctor", expect=(DONE, FOUND))
 
 

@@ -205,7 +205,7 @@ def retro_withholds_and_asks():
         answer = site.json("retro", common, expect=FOUND)[-1]
         equal((answer["withheld"], bool(answer["asked"])), (0, True), "the common rule")
         equal(server.get("/d/office/1.0/8.bin", token=token).status, 200, "what it would have stopped")
-        equal(site.holders("--rule", "rare"), {"acme": "confirmed"}, "scope by rule")
+        site.become({"acme": "confirmed"}, "--rule", "rare")
         answer = site.json("retro", common, "--force", expect=FOUND)[-1]
         equal(server.get("/d/office/1.0/8.bin", token=token).status, 410, "forced")
 

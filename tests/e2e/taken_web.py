@@ -21,6 +21,12 @@ def unix_sockets(pid):
     return found
 
 
+def threads(pid):
+    """The states of its threads: T is stopped."""
+    return {read(f"/proc/{pid}/task/{task}/stat").decode().rsplit(")", 1)[1].split()[0]
+            for task in os.listdir(f"/proc/{pid}/task")}
+
+
 class Web:
     """In place of the web process, which is stopped: boot, recorder and gate are its sockets in that order."""
 
@@ -37,6 +43,7 @@ class Web:
         if taken < 0:
             not_run("needs the right to take a descriptor of another process")
         os.kill(self.pid, signal.SIGSTOP)
+        until("every thread of web stands still", 10, lambda: threads(self.pid) == {"T"})  # else it reads our answers
         self.socket = socket.socket(fileno=taken)
         self.socket.setblocking(True)
         self.socket.settimeout(20 * PATIENCE)
